@@ -1,0 +1,25 @@
+"""The C implementation of each operation, through one generic binding (runtime.pyx)."""
+
+from cnnengine._native.runtime import (
+    OPS,
+    Arena,
+    Program,
+    call,
+    get_isa,
+    has_openmp,
+    isa_levels,
+    packed_cols,
+    set_isa,
+)
+
+__all__ = ["OPS", "Arena", "Program", "call", "get_isa", "has_openmp", "isa_levels", "packed_cols", "packed_size", "set_isa"]
+
+
+def packed_size(name, fields):
+    """Floats that the output of `conv2d_pack` or `matmul_pack` takes with the ISA in use."""
+    if name == "conv2d_pack":
+        groups = fields["groups"]
+        rows = fields["r"] * fields["s"] * (fields["c"] // groups)
+        return groups * rows * packed_cols(fields["k"] // groups)
+    batch = fields["batch"] if fields["b_batched"] else 1
+    return batch * fields["k"] * packed_cols(fields["n"])

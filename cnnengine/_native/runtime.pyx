@@ -1,0 +1,309 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, binding=False
+"""The binding: C's table of operations, single calls, and programs.
+
+Every operation has the same form in C (csrc/include/cnn/op.h), so this file knows none of them: it reads their names, fields
+and buffers from the table, packs descriptors and passes addresses. Shapes are checked above (ops/), never here.
+"""
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+from cpython.exc cimport PyErr_Occurred
+cimport numpy as cnp
+
+import struct
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals()
+
+cdef extern from "core/program.h" nogil:
+    ctypedef struct cnn_workspace:
+        size_t shared, local
+
+    ctypedef struct cnn_op:
+        const char *name
+        const char *fields
+        const char *buffers
+        cnn_workspace (*workspace)(const void *desc)
+
+    ctypedef struct cnn_ref:
+        int64_t base, offset
+
+    ctypedef struct cnn_step:
+        const cnn_op *op
+        const void *desc
+        int64_t first, count
+
+    ctypedef struct cnn_program:
+        int64_t count
+        const cnn_step *steps
+        const cnn_ref *refs
+        int64_t commit
+
+    ctypedef struct cnn_run:
+        void **bases
+        char *shared
+        char *local
+        size_t local_bytes
+        int threads
+        int (*interrupted)() noexcept nogil
+
+    int CNN_MAX_BUFFERS
+    int CNN_MAX_DIMS
+    int cnn_program_run(const cnn_program *program, const cnn_run *run)
+    const cnn_op *cnn_op_find(const char *name)
+    const cnn_op *cnn_op_at(int64_t i)
+
+cdef extern from "core/kernels.h":
+    int cnn_isa_count()
+    const char *cnn_isa_name(int level)
+    int cnn_isa_available(int level)
+    int cnn_isa_use(int level)
+    ctypedef struct cnn_kernels:
+        const char *isa
+        int vl
+    const cnn_kernels *cnn_k
+
+cdef extern from "core/team.h":
+    int cnn_team_openmp()
+
+cdef extern from "drivers/panel.h":
+    int64_t cnn_packed_cols(int64_t cols)
+
+cdef extern from "core/arena.h" nogil:
+    void *cnn_arena_alloc(size_t bytes)
+    void cnn_arena_free(void *memory)
+
+
+class OpInfo:
+    """One line of C's table: the fields of the descriptor with their kinds, and the buffers."""
+
+    def __init__(self, name, fields, buffers):
+        self.name = name
+        self.fields = [tuple(field.split(":")) for field in fields.split()]
+        inputs, outputs = buffers.split("->")
+        self.inputs = [name.rstrip("?") for name in inputs.split()]
+        self.optional = {name[:-1] for name in inputs.split() if name.endswith("?")}
+        self.outputs = outputs.split()
+        codes = {"i": "q", "f": "d", "a": f"{CNN_MAX_DIMS}q"}
+        self._packer = struct.Struct("=" + "".join(codes[kind] for _, kind in self.fields))
+
+    def pack(self, values):
+        """The descriptor's bytes. `values` must name every field and no other."""
+        flat = []
+        if len(values) != len(self.fields):
+            raise TypeError(f"{self.name}: fields are {[n for n, _ in self.fields]}. Received: {sorted(values)}")
+        for name, kind in self.fields:
+            value = values[name]
+            if kind == "a":
+                flat.extend(value)
+                flat.extend([0] * (CNN_MAX_DIMS - len(value)))
+            else:
+                flat.append(value)
+        return self._packer.pack(*flat)
+
+
+def _read_ops():
+    ops = {}
+    cdef int64_t i = 0
+    cdef const cnn_op *op = cnn_op_at(0)
+    while op != NULL:
+        name = op.name.decode()
+        ops[name] = OpInfo(name, op.fields.decode(), op.buffers.decode())
+        i += 1
+        op = cnn_op_at(i)
+    return ops
+
+
+OPS = _read_ops()
+
+
+cdef class Arena:
+    """Aligned memory for one run at a time. Raises MemoryError."""
+    cdef void *memory
+    cdef readonly size_t nbytes
+
+    def __cinit__(self, size_t nbytes):
+        self.memory = cnn_arena_alloc(nbytes)
+        self.nbytes = nbytes
+        if self.memory == NULL:
+            raise MemoryError(f"cannot allocate {nbytes:,} bytes for the values of a program")
+
+    def __dealloc__(self):
+        cnn_arena_free(self.memory)
+
+    @property
+    def address(self):
+        return <size_t>self.memory
+
+    def view(self, size_t offset, shape, dtype):
+        """An array over part of the arena, without a copy; it keeps the arena alive."""
+        import numpy
+        return numpy.ndarray(shape, dtype, self, offset)
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        self._length = <Py_ssize_t>self.nbytes
+        buffer.buf = self.memory
+        buffer.obj = self
+        buffer.len = self._length
+        buffer.itemsize = 1
+        buffer.readonly = 0
+        buffer.ndim = 1
+        buffer.format = NULL
+        buffer.shape = &self._length
+        buffer.strides = NULL
+        buffer.suboffsets = NULL
+        buffer.internal = NULL
+
+    cdef Py_ssize_t _length
+
+
+cdef int _check_signals() noexcept nogil:
+    with gil:
+        return PyErr_CheckSignals() != 0
+
+
+cdef int _raise_pending() except -1:
+    """The exception that _check_signals left behind, a KeyboardInterrupt as a rule."""
+    if PyErr_Occurred() != NULL:
+        return -1
+    raise KeyboardInterrupt
+
+
+cdef size_t _align(size_t bytes) noexcept nogil:
+    return (bytes + 63) & ~<size_t>63
+
+
+cdef class Program:
+    """A list of steps over numbered bases, run by C in one call without the GIL.
+
+    Args:
+        steps: list of (op name, fields, refs); a ref is (base, byte offset) or None for an absent input, in the order
+            of the op's buffers.
+        bases: how many bases there are. Base 0 is the arena.
+        arena_bytes: of the values; the workspace of the steps comes on top (total_bytes).
+        commit: the first step whose effects outlive the run; an interrupt is heeded before it, not after.
+    """
+    cdef cnn_program program
+    cdef cnn_step *steps
+    cdef cnn_ref *refs
+    cdef size_t shared_bytes, local_bytes, values_bytes
+    cdef void **bound
+    cdef int64_t base_count
+    cdef list keep
+
+    def __cinit__(self, list steps, int64_t bases, size_t arena_bytes, int64_t commit):
+        cdef int64_t i, total = sum(len(refs) for _, _, refs in steps)
+        self.steps = <cnn_step *>calloc(max(len(steps), 1), sizeof(cnn_step))
+        self.refs = <cnn_ref *>calloc(max(total, 1), sizeof(cnn_ref))
+        self.bound = <void **>calloc(max(bases, 1), sizeof(void *))
+        if self.steps == NULL or self.refs == NULL or self.bound == NULL:
+            raise MemoryError("cannot allocate a program")
+        self.keep = []
+        self.base_count = bases
+        self.values_bytes = _align(arena_bytes)
+        total = 0
+        for i in range(len(steps)):
+            total = self._add(i, total, steps[i])
+        self.program = cnn_program(len(steps), self.steps, self.refs, commit)
+
+    cdef int64_t _add(self, int64_t i, int64_t first, step) except -1:
+        cdef cnn_step *out = &self.steps[i]
+        cdef cnn_workspace space
+        name, fields, refs = step
+        info = OPS[name]
+        desc = info.pack(fields)
+        self.keep.append(desc)
+        out.op = cnn_op_find(name.encode())
+        out.desc = <const char *>desc
+        out.first = first
+        out.count = len(refs)
+        if out.count > CNN_MAX_BUFFERS:
+            raise ValueError(f"{name}: at most {CNN_MAX_BUFFERS} buffers. Received: {out.count}")
+        for ref in refs:
+            self.refs[first].base, self.refs[first].offset = (-1, 0) if ref is None else ref
+            if self.refs[first].base >= self.base_count:
+                raise ValueError(f"{name}: base {ref} of {self.base_count}")
+            first += 1
+        if out.op.workspace != NULL:
+            space = out.op.workspace(out.desc)
+            self.shared_bytes = max(self.shared_bytes, _align(space.shared))
+            self.local_bytes = max(self.local_bytes, _align(space.local))
+        return first
+
+    def __dealloc__(self):
+        free(self.steps)
+        free(self.refs)
+        free(self.bound)
+
+    def bind(self, int64_t base, cnp.ndarray array):
+        """Fix a base to an array for all runs (a variable); the program keeps it alive."""
+        self.keep.append(array)
+        self.bound[base] = cnp.PyArray_DATA(array)
+
+    def total_bytes(self, int threads):
+        return self.values_bytes + self.shared_bytes + threads * self.local_bytes
+
+    def run(self, Arena arena, int first_base, list arrays, int threads, bint interruptible=True):
+        """Run all steps. `arrays` are the bases from `first_base` on. Raises KeyboardInterrupt when interrupted."""
+        cdef cnn_run run
+        cdef int64_t i
+        cdef int status
+        cdef void **bases = <void **>calloc(self.base_count, sizeof(void *))
+        if bases == NULL:
+            raise MemoryError("cannot allocate the bases of a run")
+        memcpy(bases, self.bound, self.base_count * sizeof(void *))
+        for i in range(len(arrays)):
+            bases[first_base + i] = cnp.PyArray_DATA(<cnp.ndarray>arrays[i])
+        bases[0] = arena.memory
+        run.bases = bases
+        run.shared = <char *>arena.memory + self.values_bytes
+        run.local = run.shared + self.shared_bytes
+        run.local_bytes = self.local_bytes
+        run.threads = threads
+        run.interrupted = NULL
+        if interruptible:
+            run.interrupted = _check_signals
+        with nogil:
+            status = cnn_program_run(&self.program, &run)
+        free(bases)
+        if status:
+            _raise_pending()
+
+
+def call(name, fields, inputs, outputs, threads=1):
+    """Run one operation: a program of one step. Arrays must be contiguous and of the shapes the fields say."""
+    refs, arrays = [], []
+    for array in (*inputs, *outputs):
+        refs.append(None if array is None else (1 + len(arrays), 0))
+        if array is not None:
+            arrays.append(array)
+    program = Program([(name, fields, refs)], 1 + len(arrays), 0, 0)
+    program.run(Arena(program.total_bytes(threads)), 1, arrays, threads, False)
+
+
+def isa_levels():
+    """Names of the ISA levels this CPU can run, lowest first."""
+    return [cnn_isa_name(i).decode() for i in range(cnn_isa_count()) if cnn_isa_available(i)]
+
+
+def set_isa(name):
+    """Use the kernels of one ISA level from now on. Raises ValueError for one this CPU does not have."""
+    for i in range(cnn_isa_count()):
+        if cnn_isa_name(i).decode() == name and cnn_isa_use(i) == 0:
+            return
+    raise ValueError(f"ISA level not available. Expected one of {isa_levels()}. Received: {name!r}")
+
+
+def get_isa():
+    return cnn_k.isa.decode()
+
+
+def packed_cols(int64_t cols):
+    """Columns of a packed matrix: rounded up to whole vectors of the ISA in use."""
+    return cnn_packed_cols(cols)
+
+
+def has_openmp():
+    return bool(cnn_team_openmp())

@@ -1,0 +1,1 @@
+"""From a graph to a program: memory plan, prepared weights, building, running."""

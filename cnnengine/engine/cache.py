@@ -1,0 +1,40 @@
+"""A bounded cache of programs by what they were built for."""
+
+import threading
+from collections import OrderedDict
+
+from cnnengine import _native as native
+from cnnengine.core.config import CONFIG
+
+MAX_PROGRAMS = 16
+
+
+class ProgramCache:
+    """Programs of one model; the one not used for longest goes first.
+
+    Programs built for another ISA or backend are never returned.
+    """
+
+    def __init__(self, limit=MAX_PROGRAMS):
+        self._programs = OrderedDict()
+        self._lock = threading.RLock()
+        self._limit = limit
+
+    def get(self, key, build):
+        """The program for `key`, built by `build()` when there is none."""
+        key = (CONFIG.backend, native.get_isa(), key)
+        with self._lock:
+            if key in self._programs:
+                self._programs.move_to_end(key)
+                return self._programs[key]
+            program = self._programs[key] = build()
+            while len(self._programs) > self._limit:
+                self._programs.popitem(last=False)
+            return program
+
+    def clear(self):
+        with self._lock:
+            self._programs.clear()
+
+    def __len__(self):
+        return len(self._programs)

@@ -1,0 +1,168 @@
+"""Prepared values: what a program computes from weights alone is computed once for each state of the weights.
+
+Folded normalisations and packed weights end up here. A model owns one store; all its programs share what is in it.
+"""
+
+import threading
+
+import numpy as np
+
+from cnnengine import _native as native
+from cnnengine.core.variable import Variable, WriteCounter
+from cnnengine.engine.program import NativeProgram, aligned_zeros
+from cnnengine.graph.graph import Graph, Node
+from cnnengine.ops.conv2d import CONV2D_PACK
+from cnnengine.ops.matmul import MATMUL_PACK
+
+_PACKED_INPUT = 1  # conv2d_fwd and matmul_fwd take their weights second
+
+
+def _fixed_values(graph):
+    """Ids of the values that depend on nothing but constants and variables that the graph does not write."""
+    written = {id(variable) for node in graph.updates for variable in node.writes}
+    fixed = set()
+
+    def is_fixed(value):
+        if value is None:
+            return True
+        if isinstance(value.source, Variable):
+            return id(value.source) not in written
+        return value.source is not None or id(value) in fixed
+
+    for node in graph.nodes:
+        if node.inputs and node.op.name not in ("random_uniform", "dropout") and all(map(is_fixed, node.inputs)):
+            fixed.update(id(value) for value in node.outputs)
+    return fixed, is_fixed
+
+
+def _pack_fields(node):
+    ins = [None if value is None else value.spec for value in node.inputs]
+    return node.op.fields(ins, [value.spec for value in node.outputs], node.attrs) | {"packed": 1}
+
+
+def pack_weights(graph):
+    """The graph with the fixed weights of products and convolutions packed by a node of their own."""
+    _, is_fixed = _fixed_values(graph)
+    out, packed = [], {}
+    for node in graph.nodes:
+        weights = node.inputs[_PACKED_INPUT] if node.op.name in ("conv2d_fwd", "matmul_fwd") else None
+        if weights is not None and is_fixed(weights):
+            op = CONV2D_PACK if node.op.name == "conv2d_fwd" else MATMUL_PACK
+            fields = _pack_fields(node)
+            # What packing reads does not depend on the batch: programs of all batch sizes share the result.
+            fields |= {"n": 1, "h": 1, "w": 1, "p": 1, "q": 1} if op is CONV2D_PACK else {"m": 1}
+            size = native.packed_size(op.name, fields)
+            key = (id(weights), op.name, repr(sorted(fields.items())))
+            if key not in packed:
+                packed[key] = Node(op, [weights], {"fields": fields, "size": size}, op.infer([], {"size": size}))
+                out.append(packed[key])
+            attrs = node.attrs | {"packed": 1, "b_shape": weights.shape}
+            inputs = [*node.inputs[:_PACKED_INPUT], packed[key].outputs[0], *node.inputs[_PACKED_INPUT + 1 :]]
+            replacement = Node(node.op, inputs, attrs, [value.spec for value in node.outputs])
+            replacement.outputs = node.outputs
+            node.outputs[0].node = replacement
+            node = replacement
+        out.append(node)
+    return graph.replaced(out)
+
+
+class _Entry:
+    """One prepared value: its memory, how it is made, and the versions of the variables it was made from."""
+
+    def __init__(self, value, nodes):
+        self.array = aligned_zeros(value.spec)
+        graph = Graph()
+        graph.nodes, graph.outputs = nodes, [value]
+        self._program = NativeProgram(graph)
+        sources = {id(v): v.source for node in nodes for v in node.inputs if v is not None}
+        self._variables = [source for source in sources.values() if isinstance(source, Variable)]
+        self._versions = None
+
+    def refresh(self):
+        versions = [variable.version for variable in self._variables]
+        if versions != self._versions:
+            self.array[...] = self._program.run([])[0]
+            self._versions = versions
+
+
+class PreparedStore:
+    """The prepared values of one model."""
+
+    def __init__(self):
+        self._entries = {}
+        self._lock = threading.RLock()
+
+    def split(self, graph):
+        """Take what depends on weights alone out of a graph.
+
+        Returns:
+            (the graph without it, the entries it reads, their arrays by the id of the value).
+        """
+        graph = pack_weights(graph)
+        fixed, _ = _fixed_values(graph)
+        rest = [node for node in graph.nodes if id(node.outputs[0]) not in fixed]
+        read = {id(v): v for node in (*rest, *graph.updates) for v in node.inputs if v is not None and id(v) in fixed}
+        read |= {id(v): v for v in graph.outputs if id(v) in fixed}
+        with self._lock:
+            entries = {key: self._entry(value) for key, value in read.items()}
+        return graph.replaced(rest), list(entries.values()), {key: entry.array for key, entry in entries.items()}
+
+    def _entry(self, value):
+        key = (native.get_isa(), _key(value))
+        if key not in self._entries:
+            self._entries[key] = _Entry(value, _ancestors(value))
+        return self._entries[key]
+
+    def refresh(self, entries):
+        """Make the given entries anew where their variables have changed."""
+        with self._lock:
+            for entry in entries:
+                entry.refresh()
+
+
+def _key(value):
+    """What a fixed value is, independent of the graph it stands in."""
+    if isinstance(value.source, Variable):
+        return id(value.source)
+    if value.source is not None:
+        array = np.asarray(value.source)
+        return array.shape, array.dtype.str, array.tobytes()
+    node = value.node
+    attrs = repr(sorted(node.attrs.items(), key=lambda item: item[0]))
+    return node.op.name, attrs, node.outputs.index(value), tuple(v and _key(v) for v in node.inputs)
+
+
+def _ancestors(value):
+    """The nodes that make a value, in order."""
+    order, seen = [], set()
+
+    def visit(v):
+        if v is None or v.node is None or id(v.node) in seen:
+            return
+        seen.add(id(v.node))
+        for source in v.node.inputs:
+            visit(source)
+        order.append(v.node)
+
+    visit(value)
+    return order
+
+
+class PreparedProgram:
+    """A native program whose prepared values are brought up to date before each run."""
+
+    def __init__(self, graph, store):
+        rest, self._entries, arrays = store.split(graph)
+        self._store = store
+        self._program = NativeProgram(rest, arrays)
+        self._seen = None
+
+    def __getattr__(self, name):
+        return getattr(self._program, name)
+
+    def run(self, inputs):
+        stamp = WriteCounter.last
+        if stamp != self._seen:
+            self._store.refresh(self._entries)
+            self._seen = stamp
+        return self._program.run(inputs)

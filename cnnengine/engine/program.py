@@ -1,0 +1,219 @@
+"""Programs: a graph made ready to run, by the C kernels or by the NumPy reference."""
+
+import threading
+
+import numpy as np
+
+from cnnengine import _native as native
+from cnnengine.core.config import CONFIG
+from cnnengine.core.spec import STORAGE
+from cnnengine.core.variable import Variable, aligned_array
+from cnnengine.engine.plan import plan_memory, roots_of
+from cnnengine.ops.base import reference_call
+from cnnengine.ops.update import UPDATES
+
+IDLE_ARENAS = 4  # kept for the next runs of a program
+ALONE_BELOW = 40_000  # elements written and multiply-adds in a program that one thread runs as fast as several
+
+
+def _fields(node):
+    """The descriptor of a node: for an update, of the variables behind its arrow."""
+    ins = [None if value is None else value.spec for value in node.inputs]
+    outs = [variable.spec for variable in node.writes] or [value.spec for value in node.outputs]
+    return node.op.fields(ins, outs, node.attrs)
+
+
+def _work(node, fields):
+    """Rough count of what a step computes, for the choice of threads."""
+    if node.op.name.startswith("matmul"):
+        return fields["batch"] * fields["m"] * fields["n"] * fields["k"] // 16
+    if node.op.name.startswith("conv2d"):
+        taps = fields["r"] * fields["s"] * fields["c"] // fields["groups"]
+        return fields["n"] * fields["p"] * fields["q"] * fields["k"] * taps // 16
+    return sum(value.spec.size for value in (*node.inputs, *node.outputs) if value is not None)
+
+
+class NativeProgram:
+    """A graph as a list of steps in C.
+
+    Args:
+        graph: a Graph; its nodes run in order, then its updates.
+        prepared: arrays for values that were computed before (packed weights), by id of the value.
+    """
+
+    def __init__(self, graph, prepared=None):
+        self.input_specs = [value.spec for value in graph.inputs]
+        self.output_specs = [value.spec for value in graph.outputs]
+        self.written = [variable for node in graph.updates for variable in node.writes]
+        self._idle, self._lock = [], threading.Lock()
+        self._build(graph, prepared or {})
+
+    def _build(self, graph, prepared):
+        nodes = graph.all_nodes()
+        self._roots = roots_of(nodes)
+        self._bound, self._place = [], {}
+        for key, array in prepared.items():
+            self._bind(key, array)
+        for node in nodes:
+            for value in node.inputs:
+                if value is not None and value.source is not None and id(value) not in self._place:
+                    self._bind_source(value)
+        copies = self._place_outputs(graph)
+        for i, value in enumerate(graph.inputs):
+            self._place[id(value)] = (1 + len(self._bound) + i, 0)
+        offsets, arena = plan_memory(nodes, set(self._place))
+        self._place |= {key: (0, offset) for key, offset in offsets.items()}
+        steps = [step for node in nodes if not node.op.is_view for step in [self._step(node)]]
+        commit = sum(not node.op.is_view for node in graph.nodes)
+        steps[commit:commit] = copies_as_steps = [self._copy(value, base) for value, base in copies]
+        commit = commit + len(copies_as_steps) if graph.updates else len(steps)
+        self.first_run_base = 1 + len(self._bound)
+        bases = self.first_run_base + len(graph.inputs) + len(graph.outputs)
+        self._program = native.Program(steps, bases, arena, commit)
+        for base, array in enumerate(self._bound, 1):
+            self._program.bind(base, array)
+        work = sum(_work(node, _fields(node)) for node in nodes if not node.op.is_view)
+        self._alone = work < ALONE_BELOW
+
+    def _bind(self, key, array):
+        self._bound.append(array)
+        self._place[key] = (len(self._bound), 0)
+
+    def _bind_source(self, value):
+        is_variable = isinstance(value.source, Variable)
+        self._bind(id(value), value.source.array if is_variable else np.ascontiguousarray(value.source))
+
+    def _root(self, value):
+        return self._roots.get(id(value), value)
+
+    def _place_outputs(self, graph):
+        """Let outputs be written where the caller wants them; what cannot be is copied: list of (value, base)."""
+        for value in graph.outputs:
+            if value.source is not None and id(value) not in self._place:
+                self._bind_source(value)
+        for node in graph.updates:  # a variable that an update writes is bound too
+            for variable in node.writes:
+                if not any(array is variable.array for array in self._bound):
+                    self._bound.append(variable.array)
+        copies, first = [], 1 + len(self._bound) + len(graph.inputs)
+        inputs = {id(value) for value in graph.inputs}
+        for i, value in enumerate(graph.outputs):
+            root = self._root(value)
+            if root.node is None or id(root) in self._place or id(root) in inputs:
+                copies.append((value, first + i))
+            else:
+                self._place[id(root)] = (first + i, 0)
+        return copies
+
+    def _ref(self, value):
+        return None if value is None else self._place[id(self._root(value))]
+
+    def _step(self, node):
+        refs = [self._ref(value) for value in node.inputs]
+        refs += [self._ref(value) for value in node.outputs]
+        for variable in node.writes:
+            base = next(i for i, array in enumerate(self._bound, 1) if array is variable.array)
+            refs.append((base, 0))
+        return node.op.name, _fields(node), refs
+
+    def _copy(self, value, base):
+        fields = UPDATES["assign"].fields([], [value.spec], {})
+        return "assign", fields, [self._ref(value), (base, 0)]
+
+    def run(self, inputs):
+        """Outputs for contiguous input arrays of the programs's shapes and storage types."""
+        outputs = [np.empty(spec.shape, STORAGE[spec.dtype]) for spec in self.output_specs]
+        threads = 1 if self._alone else CONFIG.threads
+        arena = self._take_arena(threads)
+        try:
+            self._program.run(arena, self.first_run_base, [*inputs, *outputs], threads)
+        finally:
+            self._give_arena(arena)
+        for variable in self.written:
+            variable.touched()
+        return outputs
+
+    def _take_arena(self, threads):
+        needed = self._program.total_bytes(threads)
+        with self._lock:
+            while self._idle:
+                arena = self._idle.pop()
+                if arena.nbytes >= needed:
+                    return arena
+        return native.Arena(needed)
+
+    def _give_arena(self, arena):
+        with self._lock:
+            if len(self._idle) < IDLE_ARENAS:
+                self._idle.append(arena)
+
+    @property
+    def nbytes(self):
+        """Bytes of memory one run takes besides weights, inputs and outputs."""
+        return self._program.total_bytes(CONFIG.threads)
+
+
+class ReferenceProgram:
+    """The same graph on the NumPy reference.
+
+    Args:
+        graph: a Graph.
+        dtype: of all float values; with float64 variables are copied, so that updates leave them as they are.
+    """
+
+    def __init__(self, graph, prepared=None, dtype=np.float32):
+        self.graph = graph
+        self.dtype = np.dtype(dtype)
+        self.input_specs = [value.spec for value in graph.inputs]
+        self.output_specs = [value.spec for value in graph.outputs]
+        self.written = [variable for node in graph.updates for variable in node.writes]
+
+    def _as_float(self, array):
+        is_float = array.dtype == np.float32 and self.dtype != np.float32
+        return array.astype(self.dtype) if is_float else array
+
+    def _array(self, value, arrays):
+        if value is None:
+            return None
+        if id(value) not in arrays:
+            source = value.source.array if isinstance(value.source, Variable) else value.source
+            arrays[id(value)] = self._as_float(source)
+        return arrays[id(value)]
+
+    def _empty(self, spec):
+        storage = STORAGE[spec.dtype]
+        return np.empty(spec.shape, self.dtype if storage is np.float32 else storage)
+
+    def run(self, inputs):
+        arrays = {id(value): self._as_float(array) for value, array in zip(self.graph.inputs, inputs)}
+        for node in self.graph.nodes:
+            ins = [self._array(value, arrays) for value in node.inputs]
+            if node.op.is_view:
+                outs = [ins[0].reshape(node.outputs[0].shape)]
+            else:
+                outs = [self._empty(value.spec) for value in node.outputs]
+                reference_call(node.op.name, _fields(node), ins, outs)
+            arrays |= {id(value): array for value, array in zip(node.outputs, outs)}
+        results = [np.array(self._array(value, arrays)) for value in self.graph.outputs]
+        self._update(arrays)
+        return results
+
+    def _update(self, arrays):
+        for node in self.graph.updates:
+            ins = [self._array(value, arrays) for value in node.inputs]
+            outs = [self._as_float(variable.array) for variable in node.writes]
+            reference_call(node.op.name, _fields(node), ins, outs)
+        for variable in self.written:
+            variable.touched()
+
+
+PROGRAMS = {"native": NativeProgram, "reference": ReferenceProgram}
+
+
+def aligned_zeros(spec):
+    """Memory for a prepared value."""
+    array = aligned_array(spec.shape, STORAGE[spec.dtype])
+    array[...] = 0
+    return array
+
+

@@ -1,0 +1,1 @@
+"""Programs to start from: `python -m cnnengine.examples.digits`, `python -m cnnengine.examples.fashion_mnist`."""

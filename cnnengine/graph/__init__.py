@@ -1,0 +1,1 @@
+"""The graph of operations: recorded by a trace, extended by gradients, rewritten by passes."""

@@ -1,0 +1,99 @@
+"""Nodes and values of the graph of operations, for concrete shapes and one mode."""
+
+from cnnengine.core.tensor_like import TensorLike
+
+
+class Value(TensorLike):
+    """A tensor in a graph: an input, a variable, a constant or the output of a node.
+
+    Args:
+        spec: its TensorSpec.
+        node: the Node that makes it, or None.
+        source: for values without a node the Variable or the array it stands for, None for an input.
+    """
+
+    __slots__ = ("node", "source", "spec")
+
+    def __init__(self, spec, node=None, source=None):
+        self.spec = spec
+        self.node = node
+        self.source = source
+
+    @property
+    def shape(self):
+        return self.spec.shape
+
+    @property
+    def dtype(self):
+        return self.spec.dtype
+
+    def __repr__(self):
+        kind = self.node.op.name if self.node else type(self.source).__name__
+        return f"<Value {self.dtype}{self.shape} of {kind}>"
+
+
+class Node:
+    """One application of an operation.
+
+    Args:
+        op: its record.
+        inputs: Values, None for an absent optional input.
+        attrs: what the record's functions take.
+        specs: TensorSpecs of the outputs.
+        writes: the Variables an update changes in place; it has no other outputs.
+    """
+
+    __slots__ = ("attrs", "inputs", "op", "outputs", "writes")
+
+    def __init__(self, op, inputs, attrs, specs, writes=()):
+        self.op = op
+        self.inputs = list(inputs)
+        self.attrs = attrs
+        self.outputs = [Value(spec, self) for spec in specs]
+        self.writes = tuple(writes)
+
+    def __repr__(self):
+        return f"<Node {self.op.name} -> {[v.shape for v in self.outputs]}>"
+
+
+class Graph:
+    """Nodes in an order in which they can run, and after them the updates of variables.
+
+    Attributes:
+        inputs: Values that each run is given.
+        nodes: Nodes; each comes after those that make its inputs.
+        updates: Nodes that write variables, run last and in this order, so that all others read the old values.
+        outputs: Values that each run returns.
+    """
+
+    def __init__(self):
+        self.inputs = []
+        self.nodes = []
+        self.updates = []
+        self.outputs = []
+
+    def all_nodes(self):
+        return [*self.nodes, *self.updates]
+
+    def replaced(self, nodes):
+        """The same graph with other nodes."""
+        graph = Graph()
+        graph.inputs, graph.updates, graph.outputs, graph.nodes = self.inputs, self.updates, self.outputs, list(nodes)
+        return graph
+
+    def users(self):
+        """How many times each value is read, by id: by nodes, by updates, as an output."""
+        counts = {}
+        for node in self.all_nodes():
+            for value in node.inputs:
+                if value is not None:
+                    counts[id(value)] = counts.get(id(value), 0) + 1
+        for value in self.outputs:
+            counts[id(value)] = counts.get(id(value), 0) + 1
+        return counts
+
+    def substitute(self, table):
+        """Replace values everywhere: `table` maps the id of an old value to the new one."""
+        for node in self.all_nodes():
+            node.inputs = [table.get(id(value), value) for value in node.inputs]
+        self.outputs = [table.get(id(value), value) for value in self.outputs]

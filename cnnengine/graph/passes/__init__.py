@@ -1,0 +1,14 @@
+"""Rewriting a graph: each pass is a small function graph -> graph, and `optimise` runs them in order."""
+
+from cnnengine.graph.passes.dead_code import drop_dead_code
+from cnnengine.graph.passes.fold_batch_norm import fold_batch_norm
+from cnnengine.graph.passes.fuse_epilogue import fuse_epilogue
+
+PASSES = (drop_dead_code, fold_batch_norm, fuse_epilogue, drop_dead_code)
+
+
+def optimise(graph):
+    """The graph with all passes applied."""
+    for rewrite in PASSES:
+        graph = rewrite(graph)
+    return graph

@@ -1,0 +1,151 @@
+"""What an operation is: one record with its shapes, its descriptor, its gradient. And the one way to apply it.
+
+`bind` hands an operation to whoever records (a trace, a shape inference), or runs it at once on arrays: a program of one
+step. Public operations (ops.add, ops.conv, ...) are plain Python over `bind`; on the symbolic tensors of a model under
+construction they become a node of its layer graph instead (`public`).
+"""
+
+import functools
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+
+from cnnengine import _native as native
+from cnnengine.core.config import CONFIG
+from cnnengine.core.context import CONTEXT
+from cnnengine.core.errors import DTypeError
+from cnnengine.core.spec import STORAGE, TensorSpec, checked_spec, standard_dtype
+from cnnengine.core.tensor_like import TensorLike
+from cnnengine.core.variable import Variable
+from cnnengine.reference import IMPLEMENTATIONS as REFERENCE
+
+
+@dataclass(frozen=True)
+class Op:
+    """The record of an operation.
+
+    Args:
+        name: as in C and in the reference; the key in `OPS`.
+        infer: (input specs, attrs) -> list of output specs; raises ShapeError, DTypeError or ConfigError.
+        fields: (input specs, output specs, attrs) -> the descriptor's fields; None for a view, which computes nothing.
+        gradient: (node, *gradients of the outputs) -> gradients of the inputs, None where there is none; None for an
+            operation without a derivative. `node` has inputs, outputs and attrs.
+        variadic: the inputs are one list of any length ("*xs" in C).
+        reuse: the output may take the place of an input of the same size that is not read again.
+    """
+
+    name: str
+    infer: callable
+    fields: callable = None
+    gradient: callable = None
+    variadic: bool = False
+    reuse: bool = False
+
+    @property
+    def is_view(self):
+        return self.fields is None
+
+
+OPS = {}
+
+
+def register(name, infer, fields=None, gradient=None, **flags):
+    """Make the record of an operation known under its name, and return it."""
+    OPS[name] = Op(name, infer, fields, gradient, **flags)
+    return OPS[name]
+
+
+def reference_call(name, fields, inputs, outputs, threads=1):
+    """Run one operation of the NumPy reference; the same signature as the native call."""
+    if name in REFERENCE:
+        inputs = (tuple(inputs),) if OPS[name].variadic else inputs
+        REFERENCE[name](SimpleNamespace(**fields), *inputs, *outputs)
+
+
+CALLS = {"native": native.call, "reference": reference_call}
+
+
+def spec_of(x):
+    """The TensorSpec of a value, a variable or an array; None stays None."""
+    if x is None:
+        return None
+    if isinstance(x, np.ndarray):
+        return TensorSpec(x.shape, standard_dtype(x.dtype))
+    return x.spec
+
+
+def to_array(x, dtype=None):
+    """A contiguous array in an engine dtype's storage, from anything NumPy takes. Raises DTypeError."""
+    if isinstance(x, Variable):
+        return x.array
+    array = np.asarray(x)
+    dtype = dtype or standard_dtype(array.dtype)
+    if array.dtype.kind not in "bfiu":
+        raise DTypeError(f"Expected numbers (float, integer or bool). Received: dtype {array.dtype}")
+    return np.ascontiguousarray(array, STORAGE[dtype]).reshape(array.shape)
+
+
+def to_tensor(x, dtype=None):
+    """What `bind` takes: values, variables and arrays as they are, anything else as an array."""
+    if isinstance(x, TensorLike):
+        return x
+    if not isinstance(x, np.ndarray) and dtype is None and not hasattr(x, "dtype"):
+        dtype = "float32" if np.asarray(x).dtype.kind == "f" else None
+    return to_array(x, dtype)
+
+
+def bind(op, inputs, **attrs):
+    """Apply an operation: its outputs as values when something records, else as arrays.
+
+    Args:
+        op: the record.
+        inputs: tensors in the order of the operation's buffers; None for an absent optional one.
+        attrs: what else `infer` and `fields` take.
+
+    Returns:
+        the one output, or a list of several.
+    """
+    if CONTEXT.tracer is not None:
+        outputs = CONTEXT.tracer.emit(op, inputs, attrs)
+    else:
+        outputs = _run(op, inputs, attrs)
+    return outputs[0] if len(outputs) == 1 else outputs
+
+
+def _run(op, inputs, attrs):
+    arrays = [None if x is None else to_array(x) for x in inputs]
+    ins = [None if x is None else TensorSpec(a.shape, spec_of(x).dtype) for x, a in zip(inputs, arrays)]
+    specs = op.infer(ins, attrs)
+    if op.is_view:
+        return [arrays[0].reshape(specs[0].shape)]
+    for spec in specs:
+        checked_spec(spec.shape)
+    outputs = [np.empty(spec.shape, STORAGE[spec.dtype]) for spec in specs]
+    CALLS[CONFIG.backend](op.name, op.fields(ins, specs, attrs), arrays, outputs, CONFIG.threads)
+    return [a.astype(bool) if spec.dtype == "bool" else a for a, spec in zip(outputs, specs)]
+
+
+def _is_symbolic(x):
+    if isinstance(x, (list, tuple)):
+        return any(_is_symbolic(item) for item in x)
+    return getattr(x, "is_symbolic", False)
+
+
+def _first_symbolic(x):
+    if isinstance(x, (list, tuple)):
+        return next((found for found in map(_first_symbolic, x) if found is not None), None)
+    return x if getattr(x, "is_symbolic", False) else None
+
+
+def public(function):
+    """Decorator of a public operation: called on symbolic tensors it becomes a node of the layer graph."""
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        for x in (*args, *kwargs.values()):
+            if _is_symbolic(x):
+                return _first_symbolic(x).record(wrapper, args, kwargs)
+        return function(*args, **kwargs)
+
+    return wrapper

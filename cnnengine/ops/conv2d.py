@@ -1,0 +1,161 @@
+"""Convolution with its two backward passes, dense over channels (conv2d) and one filter a channel (depthwise2d).
+
+Attributes of the records: `window` = (stride_h, stride_w, dilation_h, dilation_w, pad_t, pad_l), the output size `pq`, and
+for conv2d `groups`. Backward shapes come from the forward operation's, never from a caller.
+"""
+
+from math import prod
+
+from cnnengine.core.errors import ShapeError
+from cnnengine.core.shapes import window_shape
+from cnnengine.core.spec import TensorSpec
+from cnnengine.ops.base import bind, register, spec_of
+from cnnengine.ops.elementwise import as_float
+from cnnengine.ops.matmul import NO_ACT
+from cnnengine.ops.reduce import reduce_axes
+from cnnengine.ops.view import reshape_to
+
+_WINDOW = ("stride_h", "stride_w", "dilation_h", "dilation_w", "pad_t", "pad_l")
+
+
+def _window_fields(attrs):
+    return dict(zip(_WINDOW, attrs["window"])) | {"p": attrs["pq"][0], "q": attrs["pq"][1]}
+
+
+def _conv_fields(x_shape, w_shape, attrs):
+    n, h, w, c = x_shape
+    r, s, _, k = w_shape
+    fields = {"n": n, "h": h, "w": w, "c": c, "k": k, "r": r, "s": s, "groups": attrs["groups"]}
+    fields["packed"] = attrs.get("packed", 0)
+    return fields | _window_fields(attrs) | {key: attrs.get(key, default) for key, default in NO_ACT.items()}
+
+
+def _fwd_infer(ins, attrs):
+    k = attrs["w_shape"][3]
+    return [TensorSpec((ins[0].shape[0], *attrs["pq"], k))]
+
+
+def _fwd_gradient(node, dy):
+    x, w, bias, _ = node.inputs
+    attrs = {key: node.attrs[key] for key in ("window", "pq", "groups", "w_shape")}
+    attrs["x_shape"] = spec_of(x).shape
+    dx = bind(CONV2D_BWD_DATA, [dy, w], **attrs)
+    dw = bind(CONV2D_BWD_WEIGHTS, [x, dy], **attrs)
+    dbias = None if bias is None else reduce_axes("sum", dy, (0, 1, 2))
+    return [dx, dw, dbias, None]
+
+
+CONV2D_FWD = register(
+    "conv2d_fwd",
+    _fwd_infer,
+    lambda ins, outs, attrs: _conv_fields(ins[0].shape, attrs["w_shape"], attrs),
+    _fwd_gradient,
+)
+
+
+def _backward_fields(ins, outs, attrs):
+    return _conv_fields(attrs["x_shape"], attrs["w_shape"], attrs)
+
+
+CONV2D_BWD_DATA = register(
+    "conv2d_bwd_data", lambda ins, attrs: [TensorSpec(attrs["x_shape"])], _backward_fields
+)
+CONV2D_BWD_WEIGHTS = register(
+    "conv2d_bwd_weights", lambda ins, attrs: [TensorSpec(attrs["w_shape"])], _backward_fields
+)
+CONV2D_PACK = register(
+    "conv2d_pack", lambda ins, attrs: [TensorSpec((attrs["size"],))], lambda ins, outs, attrs: attrs["fields"]
+)
+
+
+def _check_channels(x_shape, w_shape, groups):
+    if len(x_shape) != 4:
+        raise ShapeError(f"Expected an input of rank 4 (batch, height, width, channels). Received: shape {x_shape}")
+    if 0 in x_shape[1:] or 0 in w_shape:
+        raise ShapeError(f"Only the batch may be empty. Received: input shape {x_shape}, kernel shape {w_shape}")
+    if x_shape[3] % groups or w_shape[3] % groups:
+        raise ShapeError(
+            f"Channels and filters must be divisible by groups={groups}. "
+            f"Received: C={x_shape[3]}, K={w_shape[3]}, input shape {x_shape}"
+        )
+    if w_shape[2] * groups != x_shape[3]:
+        raise ShapeError(
+            f"The kernel takes {w_shape[2]} channels in each of {groups} group(s). "
+            f"Expected C={w_shape[2] * groups}. Received: C={x_shape[3]}, input shape {x_shape}"
+        )
+
+
+def conv2d(x, w, bias=None, strides=(1, 1), padding="valid", dilation=(1, 1), groups=1):
+    """y[n,p,q,k] = bias[k] + sum over r,s,c of x[n, p*sh + r*dh - pad, q*sw + s*dw - pad, c] w[r,s,c,k].
+
+    Args:
+        x: (n, h, w, c).  w: (r, s, c / groups, k).  bias: (k,) or None.
+        padding: "valid", "same" or a pair (before, after) for both axes.
+
+    Returns:
+        y (n, p, q, k). Groups of one channel each run as a depthwise convolution.
+
+    Raises:
+        ShapeError: channels, groups or window do not fit.
+    """
+    x = as_float(x)
+    x_shape, w_shape = spec_of(x).shape, spec_of(w).shape
+    _check_channels(x_shape, w_shape, groups)
+    if groups > 1 and w_shape[2] == 1:
+        w = reshape_to(w, (*w_shape[:2], groups, w_shape[3] // groups))
+        return depthwise2d(x, w, bias, strides, padding, dilation)
+    pq, pads = window_shape(x_shape[1:3], w_shape[:2], strides, dilation, padding, "kernel")
+    window = (*strides, *dilation, *pads)
+    return bind(CONV2D_FWD, [x, w, bias, None], window=window, pq=pq, groups=groups, w_shape=w_shape, **NO_ACT)
+
+
+# --- depthwise --------------------------------------------------------------------------------------------------
+
+
+def _depthwise_fields(x_shape, w_shape, attrs):
+    n, h, w, c = x_shape
+    r, s, _, m = w_shape
+    fields = {"n": n, "h": h, "w": w, "c": c, "m": m, "r": r, "s": s} | _window_fields(attrs)
+    return fields | {key: attrs.get(key, default) for key, default in NO_ACT.items()}
+
+
+def _depthwise_gradient(node, dy):
+    x, w, bias = node.inputs
+    attrs = {"window": node.attrs["window"], "pq": node.attrs["pq"]}
+    attrs |= {"x_shape": spec_of(x).shape, "w_shape": spec_of(w).shape}
+    dbias = None if bias is None else reduce_axes("sum", dy, (0, 1, 2))
+    return [bind(DEPTHWISE_BWD_DATA, [dy, w], **attrs), bind(DEPTHWISE_BWD_WEIGHTS, [x, dy], **attrs), dbias]
+
+
+def _depthwise_backward_fields(ins, outs, attrs):
+    return _depthwise_fields(attrs["x_shape"], attrs["w_shape"], attrs)
+
+
+DEPTHWISE_FWD = register(
+    "depthwise2d_fwd",
+    lambda ins, attrs: [TensorSpec((ins[0].shape[0], *attrs["pq"], prod(ins[1].shape[2:])))],
+    lambda ins, outs, attrs: _depthwise_fields(ins[0].shape, ins[1].shape, attrs),
+    _depthwise_gradient,
+)
+DEPTHWISE_BWD_DATA = register(
+    "depthwise2d_bwd_data", lambda ins, attrs: [TensorSpec(attrs["x_shape"])], _depthwise_backward_fields
+)
+DEPTHWISE_BWD_WEIGHTS = register(
+    "depthwise2d_bwd_weights", lambda ins, attrs: [TensorSpec(attrs["w_shape"])], _depthwise_backward_fields
+)
+
+
+def depthwise2d(x, w, bias=None, strides=(1, 1), padding="valid", dilation=(1, 1)):
+    """y[n,p,q,c*m+j] = bias + sum over r,s of x[n, p*sh + r*dh - pad, ..., c] w[r,s,c,j]: each channel on its own.
+
+    Args:
+        x: (n, h, w, c).  w: (r, s, c, m).  bias: (c * m,) or None.
+
+    Raises:
+        ShapeError: channels or window do not fit.
+    """
+    x = as_float(x)
+    x_shape, w_shape = spec_of(x).shape, spec_of(w).shape
+    _check_channels(x_shape, (*w_shape[:2], 1, w_shape[2] * w_shape[3]), w_shape[2])
+    pq, pads = window_shape(x_shape[1:3], w_shape[:2], strides, dilation, padding, "kernel")
+    return bind(DEPTHWISE_FWD, [x, w, bias], window=(*strides, *dilation, *pads), pq=pq, **NO_ACT)

@@ -1,0 +1,490 @@
+"""Public operations with NumPy's names: arithmetic, reductions, shapes. Computed in float32; see nn.py for networks."""
+
+from math import prod
+
+import numpy as np
+
+from cnnengine.core.errors import ConfigError, DTypeError, ShapeError
+from cnnengine.core.spec import STORAGE, standard_dtype
+from cnnengine.core.tensor_like import OPERATORS, TensorLike
+from cnnengine.ops.base import bind, public, spec_of, to_array, to_tensor
+from cnnengine.ops.elementwise import as_float, binary, broadcast_to, cast, fill, select, unary
+from cnnengine.ops.layout import (
+    GATHER,
+    concat_along,
+    pad_with,
+    slice_with,
+    transpose_to,
+)
+from cnnengine.ops.matmul import matmul
+from cnnengine.ops.reduce import ARGMAX, normal_axes, reduce_axes
+from cnnengine.ops.view import reshape_to
+
+
+def _is_number(x):
+    return isinstance(x, (int, float, np.integer, np.floating)) and not isinstance(x, bool)
+
+
+# --- arithmetic: a plain number on one side becomes one pass without a second operand ------------------------------
+
+
+@public
+def add(x1, x2):
+    """x1 + x2, broadcast."""
+    if _is_number(x2):
+        return unary("affine", x1, 1.0, x2)
+    return unary("affine", x2, 1.0, x1) if _is_number(x1) else binary("add", x1, x2)
+
+
+@public
+def subtract(x1, x2):
+    """x1 - x2, broadcast."""
+    if _is_number(x2):
+        return unary("affine", x1, 1.0, -x2)
+    return unary("affine", x2, -1.0, x1) if _is_number(x1) else binary("subtract", x1, x2)
+
+
+@public
+def multiply(x1, x2):
+    """x1 * x2, broadcast."""
+    if _is_number(x2):
+        return unary("affine", x1, x2)
+    return unary("affine", x2, x1) if _is_number(x1) else binary("multiply", x1, x2)
+
+
+@public
+def divide(x1, x2):
+    """x1 / x2, broadcast."""
+    return binary("divide", x1, x2)
+
+
+true_divide = divide
+
+
+@public
+def power(x1, x2):
+    """x1 ** x2, broadcast."""
+    if not _is_number(x2):
+        return binary("power", x1, x2)
+    if x2 == 2:
+        return unary("square", x1)
+    return unary("sqrt", x1) if x2 == 0.5 else unary("power", x1, x2)
+
+
+def _make_binary(name, text):
+    @public
+    def function(x1, x2):
+        return binary(name, x1, x2)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{text}, elementwise and broadcast."
+    return function
+
+
+maximum = _make_binary("maximum", "The larger of x1 and x2")
+minimum = _make_binary("minimum", "The smaller of x1 and x2")
+floor_divide = _make_binary("floor_divide", "floor(x1 / x2)")
+mod = _make_binary("mod", "x1 - floor(x1 / x2) * x2")
+equal = _make_binary("equal", "x1 == x2")
+not_equal = _make_binary("not_equal", "x1 != x2")
+greater = _make_binary("greater", "x1 > x2")
+greater_equal = _make_binary("greater_equal", "x1 >= x2")
+less = _make_binary("less", "x1 < x2")
+less_equal = _make_binary("less_equal", "x1 <= x2")
+squared_difference = _make_binary("squared_difference", "(x1 - x2)**2")
+
+
+def _make_unary(name, line, text):
+    @public
+    def function(x):
+        return unary(line, x)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{text}, elementwise."
+    return function
+
+
+absolute = _make_unary("absolute", "abs", "|x|")
+negative = _make_unary("negative", "negative", "-x")
+exp = _make_unary("exp", "exp", "e**x")
+expm1 = _make_unary("expm1", "expm1", "e**x - 1, exact near 0")
+log = _make_unary("log", "log", "Natural logarithm of x")
+log1p = _make_unary("log1p", "log1p", "log(1 + x), exact near 0")
+sqrt = _make_unary("sqrt", "sqrt", "Square root of x")
+rsqrt = _make_unary("rsqrt", "rsqrt", "1 / sqrt(x)")
+square = _make_unary("square", "square", "x**2")
+reciprocal = _make_unary("reciprocal", "reciprocal", "1 / x")
+sign = _make_unary("sign", "sign", "-1, 0 or 1 with the sign of x")
+floor = _make_unary("floor", "floor", "The largest integer not above x")
+ceil = _make_unary("ceil", "ceil", "The smallest integer not below x")
+round = _make_unary("round", "round", "x rounded to the nearest integer, ties to even")
+sin = _make_unary("sin", "sin", "Sine of x")
+cos = _make_unary("cos", "cos", "Cosine of x")
+erf = _make_unary("erf", "erf", "Error function of x")
+tanh = _make_unary("tanh", "tanh", "Hyperbolic tangent of x")
+isnan = _make_unary("isnan", "isnan", "Whether x is NaN")
+isfinite = _make_unary("isfinite", "isfinite", "Whether x is neither infinite nor NaN")
+abs = absolute
+
+
+@public
+def clip(x, x_min, x_max):
+    """x limited to [x_min, x_max]."""
+    if _is_number(x_min) and _is_number(x_max):
+        return unary("clip", x, x_min, x_max)
+    return minimum(maximum(x, x_min), x_max)
+
+
+@public
+def where(condition, x1, x2):
+    """x1 where the condition holds, else x2, broadcast."""
+    return select(condition, x1, x2)
+
+
+@public
+def logical_and(x1, x2):
+    """x1 and x2 (anything but 0 is true), elementwise."""
+    return cast(multiply(cast(x1, "bool"), cast(x2, "bool")), "bool")
+
+
+@public
+def logical_or(x1, x2):
+    """x1 or x2 (anything but 0 is true), elementwise."""
+    return cast(maximum(cast(x1, "bool"), cast(x2, "bool")), "bool")
+
+
+@public
+def logical_not(x):
+    """True where x is 0."""
+    return equal(x, 0.0)
+
+
+# --- reductions -----------------------------------------------------------------------------------------------
+
+
+def _axis(axis):
+    return tuple(int(i) for i in axis) if isinstance(axis, (list, tuple)) else axis
+
+
+def _count(shape, axis):
+    return prod(shape[i] for i in normal_axes(axis, len(shape)))
+
+
+def _make_reduction(name, text):
+    @public
+    def function(x, axis=None, keepdims=False):
+        return reduce_axes(name, as_float(x), _axis(axis), keepdims)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{text} over the given axis or axes (None: all)."
+    return function
+
+
+sum = _make_reduction("sum", "Sum")
+max = _make_reduction("max", "Maximum")
+min = _make_reduction("min", "Minimum")
+prod_ = _make_reduction("prod", "Product")
+
+
+@public
+def mean(x, axis=None, keepdims=False):
+    """Mean over the given axis or axes (None: all)."""
+    x = as_float(x)
+    count = _count(spec_of(x).shape, _axis(axis))
+    return reduce_axes("sum", x, _axis(axis), keepdims, scale=1.0 / count if count else float("nan"))
+
+
+@public
+def var(x, axis=None, keepdims=False):
+    """Biased variance over the given axis or axes: mean((x - mean(x))**2)."""
+    return mean(square(subtract(x, mean(x, axis, keepdims=True))), axis, keepdims)
+
+
+@public
+def std(x, axis=None, keepdims=False):
+    """Square root of `var`."""
+    return sqrt(var(x, axis, keepdims))
+
+
+@public
+def all(x, axis=None, keepdims=False):
+    """Whether all elements over the axis are true."""
+    return cast(min(cast(x, "bool"), axis, keepdims), "bool")
+
+
+@public
+def any(x, axis=None, keepdims=False):
+    """Whether some element over the axis is true."""
+    return cast(max(cast(x, "bool"), axis, keepdims), "bool")
+
+
+@public
+def argmax(x, axis=None, keepdims=False):
+    """Index (int32) of the first largest element along an axis, or of the flat tensor for None."""
+    x = as_float(x)
+    if axis is None:
+        x, axis = reshape_to(x, (spec_of(x).size,)), 0
+    shape = spec_of(x).shape
+    first = normal_axes(int(axis), len(shape))[0]
+    y = bind(ARGMAX, [x], first=first, last=first)
+    return reshape_to(y, shape[:first] + (1,) + shape[first + 1 :]) if keepdims else y
+
+
+@public
+def argmin(x, axis=None, keepdims=False):
+    """Index (int32) of the first smallest element along an axis, or of the flat tensor for None."""
+    return argmax(negative(x), axis, keepdims)
+
+
+@public
+def logsumexp(x, axis=None, keepdims=False):
+    """log(sum(exp(x))) without overflow."""
+    peak = max(x, axis, keepdims=True)
+    y = add(log(sum(exp(subtract(x, peak)), axis, keepdims=True)), peak)
+    return y if keepdims else squeeze(y, axis)
+
+
+# --- shapes -----------------------------------------------------------------------------------------------------
+
+
+def shape(x):
+    """Shape of a tensor as a tuple of ints (None where open)."""
+    return tuple(x.shape)
+
+
+def ndim(x):
+    """Number of axes of a tensor."""
+    return len(x.shape)
+
+
+@public
+def reshape(x, newshape):
+    """x with another shape of the same size; one -1 is filled in. Raises ShapeError."""
+    x = to_tensor(x)
+    size, new = spec_of(x).size, [int(dim) for dim in newshape]
+    known = prod(dim for dim in new if dim != -1)
+    if new.count(-1) == 1 and known and size % known == 0:
+        new[new.index(-1)] = size // known
+    if prod(new) != size or -1 in new:
+        raise ShapeError(f"Cannot reshape {spec_of(x).shape} ({size} elements) into {tuple(newshape)}")
+    return reshape_to(x, tuple(new))
+
+
+@public
+def transpose(x, axes=None):
+    """x with its axes in the given order (None: reversed). Raises ShapeError."""
+    x = to_tensor(x)
+    return transpose_to(x, axes if axes is not None else range(len(spec_of(x).shape))[::-1])
+
+
+@public
+def swapaxes(x, axis1, axis2):
+    """x with two axes exchanged."""
+    x = to_tensor(x)
+    order = list(range(len(spec_of(x).shape)))
+    order[axis1], order[axis2] = order[axis2], order[axis1]
+    return transpose_to(x, order)
+
+
+@public
+def moveaxis(x, source, destination):
+    """x with one axis moved to another place."""
+    x = to_tensor(x)
+    rank = len(spec_of(x).shape)
+    order = [i for i in range(rank) if i != source % rank]
+    order.insert(destination % rank, source % rank)
+    return transpose_to(x, order)
+
+
+@public
+def expand_dims(x, axis):
+    """x with a new axis of length 1 at `axis`."""
+    x = to_tensor(x)
+    old = spec_of(x).shape
+    if not -len(old) - 1 <= axis <= len(old):
+        raise ShapeError(f"axis must be between {-len(old) - 1} and {len(old)}. Received: {axis}")
+    at = axis % (len(old) + 1)
+    return reshape_to(x, old[:at] + (1,) + old[at:])
+
+
+@public
+def squeeze(x, axis=None):
+    """x without its axes of length 1, or without the given ones. Raises ShapeError."""
+    x = to_tensor(x)
+    old = spec_of(x).shape
+    axes = [i for i, dim in enumerate(old) if dim == 1] if axis is None else normal_axes(_axis(axis), len(old))
+    if [i for i in axes if old[i] != 1]:
+        raise ShapeError(f"Only axes of length 1 can be squeezed. Received: shape {old}, axis {axis}")
+    return reshape_to(x, tuple(dim for i, dim in enumerate(old) if i not in axes))
+
+
+@public
+def concatenate(xs, axis=-1):
+    """Tensors side by side along one axis. Raises ShapeError."""
+    return concat_along(list(xs), axis)
+
+
+@public
+def stack(xs, axis=0):
+    """Tensors of one shape along a new axis."""
+    return concat_along([expand_dims(x, axis) for x in xs], axis)
+
+
+@public
+def split(x, indices_or_sections, axis=0):
+    """x cut along an axis into equal parts (an int) or at the given indices."""
+    x = to_tensor(x)
+    axis = normal_axes(axis, len(spec_of(x).shape))[0]
+    length = spec_of(x).shape[axis]
+    if isinstance(indices_or_sections, int):
+        if indices_or_sections < 1 or length % indices_or_sections:
+            raise ShapeError(f"Axis of {length} does not split into {indices_or_sections} equal parts")
+        size = length // indices_or_sections
+        cuts = list(range(size, length, size)) if size else []
+    else:
+        cuts = list(indices_or_sections)
+    key = [slice(None)] * len(spec_of(x).shape)
+    return [getitem(x, (*key[:axis], slice(lo, hi))) for lo, hi in zip([0, *cuts], [*cuts, length])]
+
+
+@public
+def pad(x, pad_width, mode="constant", constant_values=0.0):
+    """x with cells of a constant around it; `pad_width` is one int, one pair or a pair an axis."""
+    x = to_tensor(x)
+    if mode != "constant":
+        raise ConfigError(f"mode must be 'constant'. Received: {mode!r}")
+    rank = len(spec_of(x).shape)
+    widths = np.broadcast_to(np.asarray(pad_width, np.int64), (rank, 2))
+    return pad_with(x, widths[:, 0].tolist(), widths[:, 1].tolist(), constant_values or 0.0)
+
+
+@public
+def repeat(x, repeats, axis):
+    """Each element along an axis repeated `repeats` times."""
+    x = to_tensor(x)
+    old = spec_of(x).shape
+    at = normal_axes(axis, len(old))[0]
+    y = broadcast_to(expand_dims(x, at + 1), (*old[: at + 1], repeats, *old[at + 1 :]))
+    return reshape_to(y, (*old[:at], old[at] * repeats, *old[at + 1 :]))
+
+
+@public
+def tile(x, repeats):
+    """x repeated whole along each axis."""
+    x = to_tensor(x)
+    repeats = [repeats] * len(spec_of(x).shape) if isinstance(repeats, int) else list(repeats)
+    for axis, times in enumerate(repeats):
+        x = concat_along([x] * times, axis) if times > 1 else x
+    return x
+
+
+@public
+def flip(x, axis=None):
+    """x in reverse order along the given axes (None: all)."""
+    x = to_tensor(x)
+    axes = normal_axes(_axis(axis), len(spec_of(x).shape))
+    return getitem(x, tuple(slice(None, None, -1 if i in axes else 1) for i in range(len(spec_of(x).shape))))
+
+
+def _one_slice(key, length):
+    """(start, step, cells, keep the axis) of one entry of an index."""
+    if isinstance(key, slice):
+        cells = range(*key.indices(length))
+        return cells.start if len(cells) else 0, cells.step, len(cells), True
+    index = int(key)
+    if not -length <= index < length:
+        raise ShapeError(f"Index {index} is out of range for an axis of {length}")
+    return index % length, 1, 1, False
+
+
+@public
+def getitem(x, key):
+    """x[key] with ints, slices, None and Ellipsis. Raises ShapeError."""
+    x = to_tensor(x)
+    old, keys = spec_of(x).shape, list(key) if isinstance(key, tuple) else [key]
+    if [k for k in keys if not isinstance(k, (int, np.integer, slice, type(None), type(Ellipsis)))]:
+        raise DTypeError(f"A tensor is indexed by ints, slices, None and Ellipsis. Received: {key!r}")
+    used = len([k for k in keys if k is not None and k is not Ellipsis])
+    if used > len(old):
+        raise ShapeError(f"Too many indices for a tensor of shape {old}. Received: {key!r}")
+    if Ellipsis not in [k for k in keys if k is None or k is Ellipsis]:
+        keys.append(Ellipsis)
+    at = next(i for i, k in enumerate(keys) if k is Ellipsis)
+    keys[at : at + 1] = [slice(None)] * (len(old) - used)
+    cuts = [_one_slice(k, dim) for k, dim in zip([k for k in keys if k is not None], old)]
+    start, step, cells, kept = zip(*cuts) if cuts else ((), (), (), ())
+    y = slice_with(x, start, step, cells) if cuts else x
+    axes = iter(zip(cells, kept))
+    new = [(1, True) if k is None else next(axes) for k in keys]
+    return reshape_to(y, tuple(dim for dim, keep in new if keep))
+
+
+@public
+def take(x, indices, axis=None):
+    """Rows of x along an axis, chosen by int indices. An index out of range gives NaN."""
+    x = as_float(x)
+    indices = cast(to_tensor(indices), "int32")
+    if axis is None:
+        x, axis = reshape_to(x, (spec_of(x).size,)), 0
+    axis = normal_axes(axis, len(spec_of(x).shape))[0]
+    if axis == 0:
+        return bind(GATHER, [x, indices])
+    rank, extra = len(spec_of(x).shape), len(spec_of(indices).shape)
+    y = bind(GATHER, [moveaxis(x, axis, 0), indices])
+    order = list(range(extra, extra + axis)) + list(range(extra)) + list(range(extra + axis, rank - 1 + extra))
+    return transpose_to(y, order)
+
+
+# --- making tensors -----------------------------------------------------------------------------------------------
+
+
+def zeros(shape, dtype=None):
+    """A tensor of zeros."""
+    return cast(fill(shape, 0.0), dtype or "float32")
+
+
+def ones(shape, dtype=None):
+    """A tensor of ones."""
+    return cast(fill(shape, 1.0), dtype or "float32")
+
+
+def full(shape, fill_value, dtype=None):
+    """A tensor of one value."""
+    return cast(fill(shape, fill_value), dtype or "float32")
+
+
+@public
+def zeros_like(x, dtype=None):
+    """Zeros in the shape of x."""
+    return zeros(x.shape, dtype)
+
+
+@public
+def ones_like(x, dtype=None):
+    """Ones in the shape of x."""
+    return ones(x.shape, dtype)
+
+
+def arange(start, stop=None, step=1, dtype=None):
+    """Evenly spaced numbers, as NumPy's arange."""
+    array = np.arange(start, stop, step) if stop is not None else np.arange(start)
+    return array.astype(STORAGE[standard_dtype(dtype or array.dtype)])
+
+
+def convert_to_tensor(x, dtype=None):
+    """The array (or value) that x stands for, in an engine dtype."""
+    if isinstance(x, TensorLike):
+        return cast(x, dtype) if dtype else x
+    return to_array(x, standard_dtype(dtype) if dtype else None)
+
+
+def convert_to_numpy(x):
+    """A NumPy array of x."""
+    return np.array(x)
+
+
+OPERATORS.update(
+    add=add, subtract=subtract, multiply=multiply, divide=divide, floor_divide=floor_divide, mod=mod, power=power,
+    matmul=matmul, less=less, less_equal=less_equal, greater=greater, greater_equal=greater_equal,
+    negative=negative, absolute=absolute, getitem=getitem,
+)  # fmt: skip

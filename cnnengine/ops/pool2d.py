@@ -1,0 +1,72 @@
+"""Maximum and average over windows."""
+
+from cnnengine.core.errors import ShapeError
+from cnnengine.core.shapes import window_shape
+from cnnengine.core.spec import TensorSpec
+from cnnengine.ops.base import bind, register, spec_of
+from cnnengine.ops.elementwise import as_float
+
+MAX_TAPS = 256  # the kernel keeps the chosen cell of a window in one byte
+
+
+def _fields_of(x_shape, attrs):
+    names = ("n", "h", "w", "c", "r", "s", "p", "q", "stride_h", "stride_w", "pad_t", "pad_l")
+    return dict(zip(names, (*x_shape, *attrs["size"], *attrs["pq"], *attrs["strides"], *attrs["pads"])))
+
+
+def _pooled(ins, attrs, dtype="float32"):
+    n, _, _, c = ins[0].shape
+    return TensorSpec((n, *attrs["pq"], c), dtype)
+
+
+def _fields(ins, outs, attrs):
+    return _fields_of(ins[0].shape, attrs)
+
+
+def _backward_fields(ins, outs, attrs):
+    return _fields_of(attrs["x_shape"], attrs)
+
+
+def _backward_attrs(node):
+    return node.attrs | {"x_shape": spec_of(node.inputs[0]).shape}
+
+
+MAX_POOL = register(
+    "max_pool2d_fwd",
+    lambda ins, attrs: [_pooled(ins, attrs), _pooled(ins, attrs, "uint8")],
+    _fields,
+    lambda node, dy, _: [bind(MAX_POOL_BWD, [dy, node.outputs[1]], **_backward_attrs(node))],
+)
+MAX_POOL_BWD = register("max_pool2d_bwd", lambda ins, attrs: [TensorSpec(attrs["x_shape"])], _backward_fields)
+AVG_POOL = register(
+    "avg_pool2d_fwd",
+    lambda ins, attrs: [_pooled(ins, attrs)],
+    _fields,
+    lambda node, dy: [bind(AVG_POOL_BWD, [dy], **_backward_attrs(node))],
+)
+AVG_POOL_BWD = register("avg_pool2d_bwd", lambda ins, attrs: [TensorSpec(attrs["x_shape"])], _backward_fields)
+
+
+def _attrs(x, size, strides, padding):
+    shape = spec_of(x).shape
+    if len(shape) != 4 or 0 in shape[1:]:
+        raise ShapeError(f"Expected an input (batch, height, width, channels), only the batch empty. Received: {shape}")
+    pq, pads = window_shape(shape[1:3], size, strides, (1, 1), padding, "pooling window")
+    return {"size": tuple(size), "strides": tuple(strides), "pads": pads, "pq": pq}
+
+
+def max_pool2d(x, size, strides, padding="valid"):
+    """Maximum of each window; cells of padding never win. x (n, h, w, c). Raises ShapeError."""
+    x = as_float(x)
+    if size[0] * size[1] > MAX_TAPS and min(size) > 1:  # a maximum is separable: first along one axis, then the other
+        x = max_pool2d(x, (size[0], 1), (strides[0], 1), padding)
+        return max_pool2d(x, (1, size[1]), (1, strides[1]), padding)
+    if max(size) > MAX_TAPS:
+        raise ShapeError(f"A pooling window has at most {MAX_TAPS} cells along an axis. Received: pool_size {tuple(size)}")
+    return bind(MAX_POOL, [x], **_attrs(x, size, strides, padding))[0]
+
+
+def avg_pool2d(x, size, strides, padding="valid"):
+    """Mean of the valid cells of each window. x (n, h, w, c). Raises ShapeError."""
+    x = as_float(x)
+    return bind(AVG_POOL, [x], **_attrs(x, size, strides, padding))

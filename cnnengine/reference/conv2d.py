@@ -1,0 +1,63 @@
+"""Convolution in plain NumPy, the oracle of csrc/drivers/conv2d.c.
+
+Windows are copied to the rows of a matrix (im2col), which is multiplied by the matrix of the filters.
+
+Dims: x (n, h, w, c), w (r, s, c/groups, k), y (n, p, q, k). Packed weights are w as it was stored.
+"""
+
+import numpy as np
+
+from cnnengine.reference.elementwise import epilogue
+from cnnengine.reference.windows import inside, padded, taps, windows
+
+__all__ = ["conv2d_bwd_data", "conv2d_bwd_weights", "conv2d_fwd", "conv2d_pack"]
+
+
+def _columns(d, x):
+    """The windows of x, one a row: (groups, n*p*q, r*s*c/groups)."""
+    dilation = (d.dilation_h, d.dilation_w)
+    view = windows(padded(x, d, dilation), d, dilation)
+    view = view.reshape(d.n * d.p * d.q, d.r * d.s, d.groups, d.c // d.groups)
+    return view.transpose(2, 0, 1, 3).reshape(d.groups, d.n * d.p * d.q, d.r * d.s * (d.c // d.groups))
+
+
+def _filters(d, w):
+    """The filters, one a column: (groups, r*s*c/groups, k/groups)."""
+    taps_of_filter = d.r * d.s * (d.c // d.groups)
+    w = w.reshape(-1)[: taps_of_filter * d.k].reshape(taps_of_filter, d.groups, d.k // d.groups)
+    return w.transpose(1, 0, 2)
+
+
+def _rows(d, y):
+    """Output positions as rows: (groups, n*p*q, k/groups)."""
+    return y.reshape(d.n * d.p * d.q, d.groups, d.k // d.groups).transpose(1, 0, 2)
+
+
+def conv2d_fwd(d, x, w, bias, addend, y):
+    """y = act(x * w + bias + addend)."""
+    product = np.matmul(_columns(d, x), _filters(d, w)).transpose(1, 0, 2)
+    y[...] = epilogue(d, product.reshape(d.n, d.p, d.q, d.k), bias, addend).reshape(y.shape)
+
+
+def conv2d_bwd_data(d, dy, w, dx):
+    """dx = the transpose of the convolution, applied to dy."""
+    dilation = (d.dilation_h, d.dilation_w)
+    columns = np.matmul(_rows(d, dy), _filters(d, w).swapaxes(1, 2))
+    columns = columns.reshape(d.groups, d.n, d.p, d.q, d.r, d.s, d.c // d.groups)
+    columns = np.moveaxis(columns, 0, -2).reshape(d.n, d.p, d.q, d.r, d.s, d.c)
+    image = padded(np.zeros((d.n, d.h, d.w, d.c), dx.dtype), d, dilation)
+    view = windows(image, d, dilation)
+    for i, j in taps(d):
+        view[:, :, :, i, j] += columns[:, :, :, i, j]
+    dx[...] = inside(image, d).reshape(dx.shape)
+
+
+def conv2d_bwd_weights(d, x, dy, dw):
+    """dw = the windows of x times dy, summed over images and positions."""
+    product = np.matmul(_columns(d, x).swapaxes(1, 2), _rows(d, dy))
+    dw[...] = product.transpose(1, 0, 2).reshape(dw.shape)
+
+
+def conv2d_pack(d, w, packed):
+    """packed = w."""
+    packed.reshape(-1)[: w.size] = w.reshape(-1)

@@ -1,0 +1,16 @@
+"""Helpers around training: labels, scaling, splitting, downloads, the progress bar."""
+
+from cnnengine.callbacks.progbar import Progbar
+from cnnengine.utils.download import get_file
+from cnnengine.utils.numerical import fit_standardization, normalize, standardize, to_categorical
+from cnnengine.utils.splitting import split_dataset
+
+__all__ = [
+    "Progbar",
+    "fit_standardization",
+    "get_file",
+    "normalize",
+    "split_dataset",
+    "standardize",
+    "to_categorical",
+]

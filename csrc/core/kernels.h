@@ -1,0 +1,54 @@
+/* The table of leaf kernels of one ISA, and the table in use. */
+#ifndef CNN_KERNELS_H
+#define CNN_KERNELS_H
+
+#include <stdint.h>
+
+enum { CNN_MAX_NV = 4, CNN_MAX_MR = 14 };
+
+/* What happens to a tile of the product before it is stored. */
+typedef struct cnn_epilogue {
+    int64_t first, cols;        /* columns [first, first + cols) of the rows c; cols < nv * vl on the last panel */
+    const float *bias;          /* one a column of the row, or NULL */
+    const float *const *addend; /* one row pointer a row, or NULL */
+    int64_t act;                /* a line of unary.def, 0: none */
+    float alpha, beta;
+    int accumulate;             /* add to what c holds */
+} cnn_epilogue;
+
+/* C[mr][nv * vl] = sum over runs t and i < kc of (rows[r] + run[t])[i * a_step] * b[t * kc + i][...], then the epilogue.
+ * b advances b_step floats each i. Each element of C is one chain of multiply-adds in the order of t, i, whatever the
+ * tile it falls into, so its bits do not depend on how rows and columns are cut into tiles. */
+typedef void (*cnn_tile_fn)(int64_t runs, const int64_t *run, int64_t kc, const float *const *rows, int64_t a_step,
+                            const float *b, int64_t b_step, float *const *c, const cnn_epilogue *e);
+
+/* The same with A read at a table of offsets: element i of row r is rows[r][index[i]]. */
+typedef void (*cnn_tile_index_fn)(int64_t k, const int64_t *index, const float *const *rows, const float *b,
+                                  int64_t b_step, float *const *c, const cnn_epilogue *e);
+
+typedef struct cnn_kernels {
+    const char *isa;
+    int vl;                  /* floats in a vector */
+    int nv_max;              /* vectors in the widest panel */
+    int mr_max[CNN_MAX_NV + 1]; /* rows of the tallest tile for a panel of nv vectors */
+    cnn_tile_fn tile[CNN_MAX_NV + 1][CNN_MAX_MR + 1];
+    cnn_tile_index_fn tile_index[CNN_MAX_NV + 1][CNN_MAX_MR + 1];
+#define KERNEL(name, arguments) void(*name) arguments;
+#include "core/kernels.def"
+#undef KERNEL
+} cnn_kernels;
+
+extern const cnn_kernels cnn_kernels_generic;
+#ifdef CNN_X86
+extern const cnn_kernels cnn_kernels_avx2, cnn_kernels_avx512;
+#endif
+
+extern const cnn_kernels *cnn_k; /* the table in use */
+
+/* ISA levels from the lowest: their names, whether this CPU has them, and taking one into use (0: done). */
+int cnn_isa_count(void);
+const char *cnn_isa_name(int level);
+int cnn_isa_available(int level);
+int cnn_isa_use(int level);
+
+#endif

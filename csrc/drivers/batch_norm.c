@@ -1,0 +1,221 @@
+/* Batch normalisation. Statistics are taken of blocks of rows, a block small enough for the cache, and joined in double
+ * from first to last; blocks are cut by the shape.
+ *
+ * Rows shorter than a few vectors are folded: `fold` of them count as one row of fold * c columns, with the parameters
+ * repeated; the rows left over are a last, shorter row. */
+#include "cnn/batch_norm.h"
+
+#include "core/kernels.h"
+#include "core/team.h"
+
+enum { WIDE = 64, BLOCK_FLOATS = 16384, BLOCK_ROWS_MIN = 32, BLOCK_ROWS_MAX = 1024, CHUNK_FLOATS = 4096 };
+
+typedef struct {
+    int64_t fold, cols, rows; /* the folded matrix */
+    int64_t rest;             /* elements left over */
+    int64_t block_rows, blocks;
+} plan_t;
+
+static int64_t limited(int64_t x, int64_t lo, int64_t hi)
+{
+    return x < lo ? lo : x > hi ? hi : x;
+}
+
+static plan_t plan_of(const cnn_batch_norm *d)
+{
+    plan_t p = {.fold = d->c > 0 && d->c < WIDE ? WIDE / d->c : 1};
+    p.cols = p.fold * d->c;
+    p.rows = d->rows / p.fold;
+    p.rest = d->rows % p.fold * d->c;
+    p.block_rows = limited(BLOCK_FLOATS / (p.cols > 0 ? p.cols : 1), BLOCK_ROWS_MIN, BLOCK_ROWS_MAX);
+    p.blocks = (p.rows + p.block_rows - 1) / p.block_rows;
+    return p;
+}
+
+static int64_t rows_of_block(const plan_t *p, int64_t block)
+{
+    int64_t left = p->rows - block * p->block_rows;
+    return left < p->block_rows ? left : p->block_rows;
+}
+
+/* The partial results of part `part` = block * fold + copy of channel i: mean, rest and sum of squares. */
+static const float *part_of(const plan_t *p, int64_t c, int values, const float *partial, int64_t part, int64_t i)
+{
+    return partial + part / p->fold * values * p->cols + part % p->fold * c + i;
+}
+
+/* mean = sum of n_b mean_b / n, var = (sum of m2_b + n_b (mean_b - mean)^2) / n: Chan, Golub & LeVeque 1983. */
+static void join_stats(const cnn_batch_norm *d, const plan_t *p, const float *partial, const float *x, int64_t i,
+                       float *mean, float *var)
+{
+    int64_t parts = p->blocks * p->fold, done = p->rows * p->fold;
+    double total = 0, squares = 0, share = d->rows > 0 ? 1.0 / (double)d->rows : 0.0;
+    for (int64_t part = 0; part < parts; part++) {
+        const float *v = part_of(p, d->c, 3, partial, part, i);
+        total += (double)rows_of_block(p, part / p->fold) * v[0] + v[p->cols];
+    }
+    for (int64_t j = done; j < d->rows; j++)
+        total += x[j * d->c + i];
+    double m = total * share;
+    for (int64_t part = 0; part < parts; part++) {
+        const float *v = part_of(p, d->c, 3, partial, part, i);
+        double off = v[0] - m;
+        squares += v[2 * p->cols] + off * (2.0 * v[p->cols] + (double)rows_of_block(p, part / p->fold) * off);
+    }
+    for (int64_t j = done; j < d->rows; j++)
+        squares += (x[j * d->c + i] - m) * (x[j * d->c + i] - m);
+    mean[i] = (float)m;
+    var[i] = (float)(squares * share);
+}
+
+static void batch_norm_stats(const void *desc, void *const *buf, cnn_team *team)
+{
+    const cnn_batch_norm *d = desc;
+    const float *x = buf[0];
+    float *partial = (float *)team->shared;
+    plan_t p = plan_of(d);
+    int64_t lo, hi;
+    cnn_team_range(team, p.blocks, &lo, &hi);
+    for (int64_t b = lo; b < hi; b++) {
+        float *v = partial + b * 3 * p.cols;
+        cnn_k->batch_norm_stats(rows_of_block(&p, b), p.cols, x + b * p.block_rows * p.cols, v, v + p.cols,
+                                v + 2 * p.cols);
+    }
+    cnn_team_barrier(team);
+    cnn_team_range(team, d->c, &lo, &hi);
+    for (int64_t i = lo; i < hi; i++)
+        join_stats(d, &p, partial, x, i, buf[1], buf[2]);
+}
+
+static cnn_workspace stats_workspace(const void *desc)
+{
+    plan_t p = plan_of(desc);
+    return (cnn_workspace){.shared = (size_t)(3 * p.blocks * p.cols) * sizeof(float)};
+}
+
+static double scale_of(const cnn_batch_norm *d, const float *var, const float *gamma, int64_t i)
+{
+    return (gamma ? gamma[i] : 1.0) / __builtin_sqrt(var[i] + d->epsilon);
+}
+
+/* `rows` rows of `cols` columns, a piece at a time so that the activation finds it in the cache. */
+static void normalize(const cnn_batch_norm *d, int64_t rows, int64_t cols, const float *x, const float *mean,
+                      const float *scale, const float *shift, const float *addend, float *y)
+{
+    int64_t step = limited(CHUNK_FLOATS / (cols > 0 ? cols : 1), 1, rows > 0 ? rows : 1);
+    for (int64_t j = 0; j < rows; j += step) {
+        int64_t n = rows - j < step ? rows - j : step;
+        float *out = y + j * cols;
+        cnn_k->batch_norm_fwd(n, cols, x + j * cols, mean, scale, shift, addend ? addend + j * cols : NULL, out);
+        if (d->act != 0)
+            cnn_k->unary_fwd(d->act, n * cols, (float)d->alpha, (float)d->beta, out, out);
+    }
+}
+
+static void batch_norm_fwd(const void *desc, void *const *buf, cnn_team *team)
+{
+    const cnn_batch_norm *d = desc;
+    const float *x = buf[0], *mean = buf[1], *var = buf[2], *gamma = buf[3], *beta = buf[4], *addend = buf[5];
+    float *y = buf[6];
+    plan_t p = plan_of(d);
+    float *means = (float *)team->shared, *scale = means + p.cols, *shift = scale + p.cols;
+    int64_t lo, hi, done = p.rows * p.cols;
+    cnn_team_range(team, p.cols, &lo, &hi);
+    for (int64_t i = lo; i < hi; i++) {
+        means[i] = mean[i % d->c];
+        scale[i] = (float)scale_of(d, var, gamma, i % d->c);
+        shift[i] = beta ? beta[i % d->c] : 0.0f;
+    }
+    cnn_team_barrier(team);
+    cnn_team_range(team, p.rows, &lo, &hi);
+    normalize(d, hi - lo, p.cols, x + lo * p.cols, means, scale, shift, addend ? addend + lo * p.cols : NULL,
+              y + lo * p.cols);
+    if (team->id == team->size - 1 && p.rest > 0)
+        normalize(d, 1, p.rest, x + done, means, scale, shift, addend ? addend + done : NULL, y + done);
+}
+
+static cnn_workspace fwd_workspace(const void *desc)
+{
+    plan_t p = plan_of(desc);
+    return (cnn_workspace){.shared = (size_t)(3 * p.cols) * sizeof(float)};
+}
+
+typedef struct {
+    float *mean, *a, *b, *e, *partial; /* four rows of parameters as wide as a folded row, then the blocks' sums */
+} bwd_t;
+
+static bwd_t bwd_parts(const plan_t *p, char *shared)
+{
+    float *s = (float *)shared;
+    return (bwd_t){s, s + p->cols, s + 2 * p->cols, s + 3 * p->cols, s + 4 * p->cols};
+}
+
+/* The sums of channel i, and dx = a dy + b (x - mean) + e from them. */
+static void join_bwd(const cnn_batch_norm *d, const plan_t *p, const bwd_t *w, void *const *buf, int64_t i)
+{
+    const float *x = buf[0], *dy = buf[1], *mean = buf[2], *var = buf[3], *gamma = buf[4];
+    float *dgamma = buf[6], *dbeta = buf[7];
+    double sum = 0, sum_x = 0, inverse = scale_of(d, var, NULL, i), scale = scale_of(d, var, gamma, i);
+    for (int64_t part = 0; part < p->blocks * p->fold; part++) {
+        const float *v = part_of(p, d->c, 2, w->partial, part, i);
+        sum += v[0];
+        sum_x += v[p->cols];
+    }
+    for (int64_t j = p->rows * p->fold; j < d->rows; j++) {
+        sum += dy[j * d->c + i];
+        sum_x += dy[j * d->c + i] * ((double)x[j * d->c + i] - mean[i]);
+    }
+    double share = d->training && d->rows > 0 ? 1.0 / (double)d->rows : 0.0;
+    dgamma[i] = (float)(sum_x * inverse);
+    dbeta[i] = (float)sum;
+    for (int64_t at = i; at < p->cols; at += d->c) {
+        w->a[at] = (float)scale;
+        w->b[at] = (float)(-scale * inverse * inverse * sum_x * share);
+        w->e[at] = (float)(-scale * sum * share);
+    }
+}
+
+static void batch_norm_bwd(const void *desc, void *const *buf, cnn_team *team)
+{
+    const cnn_batch_norm *d = desc;
+    const float *x = buf[0], *dy = buf[1], *mean = buf[2];
+    float *dx = buf[5];
+    plan_t p = plan_of(d);
+    bwd_t w = bwd_parts(&p, team->shared);
+    int64_t lo, hi, done = p.rows * p.cols;
+    cnn_team_range(team, p.cols, &lo, &hi);
+    for (int64_t i = lo; i < hi; i++)
+        w.mean[i] = mean[i % d->c];
+    cnn_team_barrier(team);
+    cnn_team_range(team, p.blocks, &lo, &hi);
+    for (int64_t b = lo; b < hi; b++) {
+        int64_t at = b * p.block_rows * p.cols;
+        float *v = w.partial + b * 2 * p.cols;
+        cnn_k->batch_norm_bwd_sums(rows_of_block(&p, b), p.cols, x + at, dy + at, w.mean, v, v + p.cols);
+    }
+    cnn_team_barrier(team);
+    cnn_team_range(team, d->c, &lo, &hi);
+    for (int64_t i = lo; i < hi; i++)
+        join_bwd(d, &p, &w, buf, i);
+    cnn_team_barrier(team);
+    cnn_team_range(team, p.rows, &lo, &hi);
+    cnn_k->batch_norm_bwd_dx(hi - lo, p.cols, x + lo * p.cols, dy + lo * p.cols, w.mean, w.a, w.b, w.e,
+                             dx + lo * p.cols);
+    if (team->id == team->size - 1 && p.rest > 0)
+        cnn_k->batch_norm_bwd_dx(1, p.rest, x + done, dy + done, w.mean, w.a, w.b, w.e, dx + done);
+}
+
+static cnn_workspace bwd_workspace(const void *desc)
+{
+    plan_t p = plan_of(desc);
+    return (cnn_workspace){.shared = (size_t)(4 * p.cols + 2 * p.blocks * p.cols) * sizeof(float)};
+}
+
+const cnn_op cnn_ops_batch_norm[] = {
+    {"batch_norm_stats", CNN_FIELD_NAMES(CNN_BATCH_NORM_FIELDS), "x -> mean var", batch_norm_stats, stats_workspace},
+    {"batch_norm_fwd", CNN_FIELD_NAMES(CNN_BATCH_NORM_FIELDS), "x mean var gamma? beta? addend? -> y", batch_norm_fwd,
+     fwd_workspace},
+    {"batch_norm_bwd", CNN_FIELD_NAMES(CNN_BATCH_NORM_FIELDS), "x dy mean var gamma? -> dx dgamma dbeta",
+     batch_norm_bwd, bwd_workspace},
+    {0},
+};

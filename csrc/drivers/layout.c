@@ -1,0 +1,259 @@
+/* Moving elements: no arithmetic but the sums of scatter_add. */
+#include "cnn/layout.h"
+
+#include <string.h>
+
+#include "core/kernels.h"
+#include "core/team.h"
+#include "drivers/walk.h"
+
+enum { GRAIN = 1024, SQUARE = 16 };
+
+static int64_t limited(int64_t x, int64_t lo, int64_t hi)
+{
+    return x < lo ? lo : x > hi ? hi : x;
+}
+
+static int64_t product(const int64_t *dims, int64_t n)
+{
+    int64_t total = 1;
+    for (int64_t i = 0; i < n; i++)
+        total *= dims[i];
+    return total;
+}
+
+static void copy(float *y, const float *x, int64_t n)
+{
+    memcpy(y, x, (size_t)n * sizeof(float));
+}
+
+static void fill(float *y, int64_t n, float value)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = value;
+}
+
+/* The axis of y that is contiguous in x, if it is not the last. */
+static int64_t crossing_axis(const cnn_walk *w)
+{
+    for (int64_t axis = 0; axis < w->ndim - 1; axis++)
+        if (w->stride[0][axis] == 1)
+            return axis;
+    return -1;
+}
+
+/* Square `i`, `j` of the plane of y's last axis and `axis`: both x and y are touched in whole cache lines. */
+static void transpose_square(const cnn_walk *w, int64_t axis, int64_t pitch, int64_t i, int64_t j, const int32_t *x,
+                             int32_t *y)
+{
+    int64_t last = w->ndim - 1, step = w->stride[0][last];
+    int64_t rows = limited(w->dims[axis] - i, 0, SQUARE), cols = limited(w->dims[last] - j, 0, SQUARE);
+    int32_t square[SQUARE][SQUARE];
+    for (int64_t b = 0; b < cols; b++)
+        for (int64_t a = 0; a < rows; a++)
+            square[a][b] = x[(j + b) * step + i + a];
+    for (int64_t a = 0; a < rows; a++)
+        memcpy(y + (i + a) * pitch + j, square[a], (size_t)cols * sizeof(int32_t));
+}
+
+/* Planes of y's last axis and `axis`, one for each index of the other axes; strips of SQUARE rows are shared out. */
+static void transpose_planes(const cnn_walk *w, int64_t axis, const int32_t *x, int32_t *y, cnn_team *team)
+{
+    int64_t pitch = product(w->dims + axis + 1, w->ndim - axis - 1), strips = (w->dims[axis] + SQUARE - 1) / SQUARE;
+    int64_t cols = cnn_walk_inner(w), lo, hi;
+    cnn_team_range(team, w->count / w->dims[axis] / cols * strips, &lo, &hi);
+    for (int64_t item = lo; item < hi; item++) {
+        int64_t plane = item / strips, middle = pitch / cols;
+        int64_t first = plane / middle * w->dims[axis] * pitch + plane % middle * cols;
+        const int32_t *from = x + cnn_walk_offset(w, 0, first);
+        for (int64_t j = 0; j < cols; j += SQUARE)
+            transpose_square(w, axis, pitch, item % strips * SQUARE, j, from, y + first);
+    }
+}
+
+static void transpose(const void *desc, void *const *buf, cnn_team *team)
+{
+    const struct cnn_transpose *d = desc;
+    cnn_walk w;
+    int64_t lo, hi;
+    cnn_walk_start(&w);
+    for (int64_t axis = 0; axis < d->ndim; axis++)
+        cnn_walk_axis(&w, d->dims[axis], d->stride[axis], d->stride[axis]);
+    cnn_walk_end(&w);
+    int64_t axis = crossing_axis(&w);
+    if (w.count == 0)
+        return;
+    if (axis >= 0) {
+        transpose_planes(&w, axis, buf[0], buf[1], team);
+        return;
+    }
+    cnn_team_range_grain(team, w.count, GRAIN, &lo, &hi);
+    cnn_walk_gather(&w, 0, lo, hi - lo, buf[0], (int32_t *)buf[1] + lo);
+}
+
+/* Index `i` of an array (dims) taken apart, the last axis left out of i. */
+static void row_index(int64_t i, const int64_t *dims, int64_t ndim, int64_t *index)
+{
+    for (int64_t axis = ndim - 2; axis >= 0; axis--) {
+        index[axis] = i % dims[axis];
+        i /= dims[axis];
+    }
+}
+
+/* A row of y is `value`, or a row of x with `value` at both ends. */
+static void pad_row(const struct cnn_pad *d, int64_t row, const float *x, float *y)
+{
+    int64_t out[CNN_MAX_DIMS], index[CNN_MAX_DIMS], last = d->ndim - 1, from = 0;
+    for (int64_t axis = 0; axis < d->ndim; axis++)
+        out[axis] = d->before[axis] + d->dims[axis] + d->after[axis];
+    row_index(row, out, d->ndim, index);
+    for (int64_t axis = 0; axis < last; axis++) {
+        int64_t at = index[axis] - d->before[axis];
+        if (at < 0 || at >= d->dims[axis]) {
+            fill(y, out[last], (float)d->value);
+            return;
+        }
+        from = from * d->dims[axis] + at;
+    }
+    fill(y, d->before[last], (float)d->value);
+    copy(y + d->before[last], x + from * d->dims[last], d->dims[last]);
+    fill(y + d->before[last] + d->dims[last], d->after[last], (float)d->value);
+}
+
+static void pad(const void *desc, void *const *buf, cnn_team *team)
+{
+    const struct cnn_pad *d = desc;
+    int64_t last = d->ndim - 1, rows = 1, lo, hi;
+    float *y = buf[1];
+    for (int64_t axis = 0; axis < last; axis++)
+        rows *= d->before[axis] + d->dims[axis] + d->after[axis];
+    int64_t cols = d->before[last] + d->dims[last] + d->after[last];
+    cnn_team_range(team, rows, &lo, &hi);
+    for (int64_t row = lo; row < hi; row++)
+        pad_row(d, row, buf[0], y + row * cols);
+}
+
+static void slice(const void *desc, void *const *buf, cnn_team *team)
+{
+    const struct cnn_slice *d = desc;
+    const float *x = buf[0];
+    float *y = buf[1];
+    int64_t index[CNN_MAX_DIMS], last = d->ndim - 1, cols = d->out[last], lo, hi;
+    cnn_team_range(team, product(d->out, last), &lo, &hi);
+    for (int64_t row = lo; row < hi; row++) {
+        int64_t from = 0;
+        row_index(row, d->out, d->ndim, index);
+        for (int64_t axis = 0; axis < last; axis++)
+            from = from * d->dims[axis] + d->start[axis] + index[axis] * d->step[axis];
+        const float *p = x + from * d->dims[last] + d->start[last];
+        if (d->step[last] == 1)
+            copy(y + row * cols, p, cols);
+        else
+            for (int64_t i = 0; i < cols; i++)
+                y[row * cols + i] = p[i * d->step[last]];
+    }
+}
+
+/* Is cell `at` of an axis one that the slice takes, and which? -1: it is not. */
+static int64_t taken(const struct cnn_slice *d, int64_t axis, int64_t at)
+{
+    int64_t off = at - d->start[axis], i = off / d->step[axis];
+    return off % d->step[axis] == 0 && i >= 0 && i < d->out[axis] ? i : -1;
+}
+
+/* Row by row of dx, so that each is written once. */
+static void unslice(const void *desc, void *const *buf, cnn_team *team)
+{
+    const struct cnn_slice *d = desc;
+    const float *dy = buf[0];
+    int64_t index[CNN_MAX_DIMS], last = d->ndim - 1, lo, hi;
+    cnn_team_range(team, product(d->dims, last), &lo, &hi);
+    for (int64_t row = lo; row < hi; row++) {
+        float *dx = (float *)buf[1] + row * d->dims[last];
+        int64_t from = 0, inside = 1;
+        row_index(row, d->dims, d->ndim, index);
+        for (int64_t axis = 0; axis < last; axis++) {
+            int64_t i = taken(d, axis, index[axis]);
+            inside &= i >= 0;
+            from = from * d->out[axis] + i;
+        }
+        fill(dx, d->dims[last], 0.0f);
+        for (int64_t i = 0; inside && i < d->out[last]; i++)
+            dx[d->start[last] + i * d->step[last]] = dy[from * d->out[last] + i];
+    }
+}
+
+static void concat(const void *desc, void *const *buf, cnn_team *team)
+{
+    const struct cnn_concat *d = desc;
+    float *y = buf[d->count];
+    int64_t total = 0, lo, hi;
+    for (int64_t i = 0; i < d->count; i++)
+        total += d->sizes[i];
+    cnn_team_range(team, d->outer, &lo, &hi);
+    for (int64_t row = lo; row < hi; row++) {
+        float *out = y + row * total;
+        for (int64_t i = 0; i < d->count; out += d->sizes[i], i++)
+            copy(out, (const float *)buf[i] + row * d->sizes[i], d->sizes[i]);
+    }
+}
+
+static void gather(const void *desc, void *const *buf, cnn_team *team)
+{
+    const struct cnn_gather *d = desc;
+    const float *x = buf[0];
+    const int32_t *index = buf[1];
+    float *y = buf[2];
+    int64_t lo, hi;
+    cnn_team_range(team, d->count, &lo, &hi);
+    for (int64_t i = lo; i < hi; i++) {
+        if (index[i] >= 0 && index[i] < d->rows)
+            copy(y + i * d->cols, x + index[i] * d->cols, d->cols);
+        else
+            fill(y + i * d->cols, d->cols, __builtin_nanf(""));
+    }
+}
+
+/* Each thread owns rows of dx and looks through all indices for them. */
+static void scatter_add(const void *desc, void *const *buf, cnn_team *team)
+{
+    const struct cnn_gather *d = desc;
+    const float *dy = buf[0];
+    const int32_t *index = buf[1];
+    float *dx = buf[2];
+    int64_t lo, hi;
+    cnn_team_range(team, d->rows, &lo, &hi);
+    fill(dx + lo * d->cols, (hi - lo) * d->cols, 0.0f);
+    for (int64_t i = 0; i < d->count; i++) {
+        if (index[i] < lo || index[i] >= hi)
+            continue;
+        float *row = dx + index[i] * d->cols;
+        for (int64_t j = 0; j < d->cols; j++)
+            row[j] += dy[i * d->cols + j];
+    }
+}
+
+static void one_hot(const void *desc, void *const *buf, cnn_team *team)
+{
+    const struct cnn_gather *d = desc;
+    const int32_t *index = buf[0];
+    float *y = buf[1];
+    int64_t lo, hi;
+    cnn_team_range(team, d->count, &lo, &hi);
+    fill(y + lo * d->cols, (hi - lo) * d->cols, 0.0f);
+    for (int64_t i = lo; i < hi; i++)
+        if (index[i] >= 0 && index[i] < d->cols)
+            y[i * d->cols + index[i]] = 1.0f;
+}
+
+const cnn_op cnn_ops_layout[] = {
+    {"transpose", CNN_FIELD_NAMES(CNN_TRANSPOSE_FIELDS), "x -> y", transpose, NULL},
+    {"pad", CNN_FIELD_NAMES(CNN_PAD_FIELDS), "x -> y", pad, NULL},
+    {"slice", CNN_FIELD_NAMES(CNN_SLICE_FIELDS), "x -> y", slice, NULL},
+    {"unslice", CNN_FIELD_NAMES(CNN_SLICE_FIELDS), "dy -> dx", unslice, NULL},
+    {"concat", CNN_FIELD_NAMES(CNN_CONCAT_FIELDS), "*xs -> y", concat, NULL},
+    {"gather", CNN_FIELD_NAMES(CNN_GATHER_FIELDS), "x index -> y", gather, NULL},
+    {"scatter_add", CNN_FIELD_NAMES(CNN_GATHER_FIELDS), "dy index -> dx", scatter_add, NULL},
+    {"one_hot", CNN_FIELD_NAMES(CNN_GATHER_FIELDS), "index -> y", one_hot, NULL},
+    {0},
+};

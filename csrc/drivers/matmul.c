@@ -1,0 +1,121 @@
+#include "cnn/matmul.h"
+#include "drivers/panel.h"
+
+/* Strips of about this many bytes of A stay in L2 while the panels of B go by. */
+enum { STRIP_BYTES = 256 * 1024, WANTED_UNITS = 8 };
+
+static int64_t strip_rows(const cnn_matmul *d)
+{
+    const int64_t fit = STRIP_BYTES / (4 * cnn_max(d->k, 1));
+    const int64_t spread = cnn_ceil_div(d->m * cnn_panel_count(d->n), WANTED_UNITS);
+    return cnn_max(1, cnn_min(d->m, cnn_max(cnn_min(fit, spread), 4 * cnn_k->mr_max[cnn_k->nv_max])));
+}
+
+/* Few rows do not repay packing B; its whole panels are then read in place. */
+static int reads_plain(const cnn_matmul *d)
+{
+    return !d->packed && !d->tb && d->m <= 4 * cnn_k->mr_max[cnn_k->nv_max];
+}
+
+static cnn_workspace matmul_workspace(const void *desc)
+{
+    const cnn_matmul *d = desc;
+    cnn_workspace w = {0, 3 * cnn_align64((size_t)strip_rows(d) * sizeof(void *))};
+    if (!d->packed)
+        w.shared = (size_t)(d->k * cnn_packed_cols(d->n)) * sizeof(float);
+    return w;
+}
+
+static void pack_b(const cnn_matmul *d, const float *b, float *packed, int64_t lo, int64_t hi)
+{
+    if (d->tb)
+        cnn_pack(b, d->k, d->n, 1, d->k, packed, 0, d->k, lo, hi);
+    else
+        cnn_pack(b, d->k, d->n, d->n, 1, packed, 0, d->k, lo, hi);
+}
+
+/* Make the b of one product ready for the sweep: packed by the team, or read where it lies. */
+static void prepare_b(const cnn_matmul *d, const float *b, cnn_strip *strip, cnn_team *team)
+{
+    if (d->packed) {
+        strip->b = b;
+        return;
+    }
+    const int64_t panels = cnn_panel_count(d->n), whole = d->n / cnn_panel_cols();
+    float *packed = (float *)team->shared;
+    int64_t lo, hi;
+    cnn_team_range(team, panels, &lo, &hi);
+    strip->b = packed;
+    if (reads_plain(d)) {
+        /* Panels narrower than whole vectors, and those narrower than the widest, are packed all the same. */
+        strip->b = b;
+        strip->b_step = d->n;
+        strip->b_narrow = packed + whole * cnn_panel_cols() * d->k;
+        lo = cnn_max(lo, whole);
+    }
+    pack_b(d, b, packed, lo, hi);
+    cnn_team_barrier(team);
+}
+
+static void fill_rows(const cnn_matmul *d, cnn_strip *strip, const float *a, const float *addend, float *y, int64_t m0)
+{
+    for (int64_t i = 0; i < strip->m; i++) {
+        strip->rows[i] = a + (m0 + i) * (d->ta ? 1 : d->k);
+        strip->c[i] = y + (m0 + i) * d->n;
+        if (strip->addend)
+            strip->addend[i] = addend + (m0 + i) * d->n;
+    }
+}
+
+/* The thread's share of strip x panel of one product. */
+static void multiply(const cnn_matmul *d, cnn_strip *strip, const float *a, const float *addend, float *y,
+                     const cnn_team *team)
+{
+    const int64_t height = strip_rows(d), strips = cnn_ceil_div(d->m, height), panels = cnn_panel_count(d->n);
+    int64_t lo, hi;
+    cnn_team_range(team, strips * panels, &lo, &hi);
+    while (lo < hi) {
+        const int64_t s = lo / panels, first = lo % panels, last = cnn_min(panels, first + hi - lo);
+        strip->m = cnn_min(height, d->m - s * height);
+        fill_rows(d, strip, a, addend, y, s * height);
+        cnn_strip_sweep(strip, first, last);
+        lo += last - first;
+    }
+}
+
+static void matmul_fwd(const void *desc, void *const *buf, cnn_team *team)
+{
+    const cnn_matmul *d = desc;
+    const float *a = buf[0], *b = buf[1], *bias = buf[2], *addend = buf[3];
+    float *y = buf[4];
+    static const int64_t no_offset[1] = {0};
+    const size_t table = cnn_align64((size_t)strip_rows(d) * sizeof(void *));
+    cnn_strip strip = {.rows = (void *)team->local, .c = (void *)(team->local + table),
+                       .addend = addend ? (void *)(team->local + 2 * table) : NULL,
+                       .runs = 1, .run = no_offset, .kc = d->k, .a_step = d->ta ? d->m : 1,
+                       .n = d->n, .bias = bias, .act = d->act, .alpha = d->alpha, .beta = d->beta};
+    const int64_t b_size = d->packed ? d->k * cnn_packed_cols(d->n) : d->k * d->n;
+    for (int64_t i = 0; i < d->batch; i++) {
+        if (i == 0 || d->b_batched) {
+            if (i > 0)
+                cnn_team_barrier(team); /* the last product still reads the packed b */
+            prepare_b(d, b + (d->b_batched ? i * b_size : 0), &strip, team);
+        }
+        multiply(d, &strip, a + i * d->m * d->k, addend ? addend + i * d->m * d->n : NULL, y + i * d->m * d->n, team);
+    }
+}
+
+static void matmul_pack(const void *desc, void *const *buf, cnn_team *team)
+{
+    const cnn_matmul *d = desc;
+    int64_t lo, hi;
+    cnn_team_range(team, cnn_panel_count(d->n), &lo, &hi);
+    for (int64_t i = 0; i < (d->b_batched ? d->batch : 1); i++)
+        pack_b(d, (const float *)buf[0] + i * d->k * d->n, (float *)buf[1] + i * d->k * cnn_packed_cols(d->n), lo, hi);
+}
+
+const cnn_op cnn_ops_matmul[] = {
+    {"matmul_fwd", CNN_FIELD_NAMES(CNN_MATMUL_FIELDS), "a b bias? addend? -> y", matmul_fwd, matmul_workspace},
+    {"matmul_pack", CNN_FIELD_NAMES(CNN_MATMUL_FIELDS), "b -> packed", matmul_pack, NULL},
+    {0},
+};

@@ -1,0 +1,97 @@
+#include "drivers/panel.h"
+
+#include <string.h>
+
+int64_t cnn_panel_cols(void)
+{
+    return (int64_t)cnn_k->nv_max * cnn_k->vl;
+}
+
+int64_t cnn_panel_count(int64_t n)
+{
+    return cnn_ceil_div(n, cnn_panel_cols());
+}
+
+cnn_panel cnn_panel_at(int64_t j, int64_t n)
+{
+    cnn_panel p = {.first = j * cnn_panel_cols()};
+    p.cols = cnn_min(cnn_panel_cols(), n - p.first);
+    p.nv = (int)cnn_ceil_div(p.cols, cnn_k->vl);
+    return p;
+}
+
+int64_t cnn_packed_cols(int64_t cols)
+{
+    return cnn_ceil_div(cols, cnn_k->vl) * cnn_k->vl;
+}
+
+/* Columns contiguous in b: row by row. */
+static void pack_rows(const float *b, int64_t rows, int64_t cols, int64_t row_step, float *out, int64_t width)
+{
+    for (int64_t i = 0; i < rows; i++, out += width) {
+        memcpy(out, b + i * row_step, (size_t)cols * sizeof(float));
+        memset(out + cols, 0, (size_t)(width - cols) * sizeof(float));
+    }
+}
+
+/* Any steps: in blocks of columns, so that reads along the rows and writes stay in few cache lines. */
+static void pack_transposed(const float *b, int64_t rows, int64_t cols, int64_t row_step, int64_t col_step, float *out,
+                            int64_t width)
+{
+    enum { BLOCK = 16 };
+    for (int64_t j0 = 0; j0 < width; j0 += BLOCK) {
+        const int64_t j1 = cnn_min(j0 + BLOCK, width), valid = cnn_min(j1, cols);
+        for (int64_t i = 0; i < rows; i++) {
+            float *o = out + i * width;
+            for (int64_t j = j0; j < valid; j++)
+                o[j] = b[i * row_step + j * col_step];
+            for (int64_t j = cnn_max(valid, j0); j < j1; j++)
+                o[j] = 0.0f;
+        }
+    }
+}
+
+void cnn_pack(const float *b, int64_t rows, int64_t cols, int64_t row_step, int64_t col_step, float *packed,
+              int64_t row0, int64_t total_rows, int64_t lo, int64_t hi)
+{
+    for (int64_t j = lo; j < hi; j++) {
+        const cnn_panel p = cnn_panel_at(j, cols);
+        const int64_t width = (int64_t)p.nv * cnn_k->vl;
+        float *out = packed + p.first * total_rows + row0 * width;
+        if (col_step == 1)
+            pack_rows(b + p.first, rows, p.cols, row_step, out, width);
+        else
+            pack_transposed(b + p.first * col_step, rows, p.cols, row_step, col_step, out, width);
+    }
+}
+
+int64_t cnn_tile_count(int64_t m, int nv)
+{
+    return cnn_ceil_div(m, cnn_k->mr_max[nv]);
+}
+
+void cnn_tile_at(int64_t i, int64_t tiles, int64_t m, int64_t *lo, int64_t *hi)
+{
+    *lo = m * i / tiles;
+    *hi = m * (i + 1) / tiles;
+}
+
+void cnn_strip_sweep(const cnn_strip *s, int64_t lo, int64_t hi)
+{
+    const int64_t depth = s->runs * s->kc;
+    for (int64_t j = lo; j < hi; j++) {
+        const cnn_panel p = cnn_panel_at(j, s->n);
+        const int64_t width = (int64_t)p.nv * cnn_k->vl, tiles = cnn_tile_count(s->m, p.nv);
+        const int plain = s->b_step != 0 && p.cols == width;
+        const float *b = plain ? s->b + p.first : s->b_step ? s->b_narrow : s->b + p.first * depth;
+        cnn_epilogue e = {.first = p.first, .cols = p.cols, .bias = s->bias, .act = s->act,
+                          .alpha = (float)s->alpha, .beta = (float)s->beta};
+        for (int64_t i = 0; i < tiles; i++) {
+            int64_t m0, m1;
+            cnn_tile_at(i, tiles, s->m, &m0, &m1);
+            e.addend = s->addend ? s->addend + m0 : NULL;
+            cnn_k->tile[p.nv][m1 - m0](s->runs, s->run, s->kc, s->rows + m0, s->a_step, b, plain ? s->b_step : width,
+                                       s->c + m0, &e);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+/* The matrix product's frame, shared by matmul and convolution: B as packed panels, rows of A and C as pointers,
+ * tiles swept over a strip of rows.
+ *
+ * A packed matrix of `rows` x `cols` is a sequence of panels of nv_max vectors of columns (the last one narrower, rounded up to
+ * whole vectors and filled with zeros), each panel [rows][its columns]. Every full panel lies `panel_cols * rows` floats
+ * after the one before. */
+#ifndef CNN_PANEL_H
+#define CNN_PANEL_H
+
+#include "core/kernels.h"
+#include "core/team.h"
+
+/* Panel j of a matrix with n columns. */
+typedef struct cnn_panel {
+    int64_t first, cols; /* its columns */
+    int nv;              /* vectors that hold them */
+} cnn_panel;
+
+int64_t cnn_panel_cols(void);
+int64_t cnn_panel_count(int64_t n);
+cnn_panel cnn_panel_at(int64_t j, int64_t n);
+
+/* Columns after rounding up to whole vectors; floats of a packed matrix = rows * cnn_packed_cols(cols). */
+int64_t cnn_packed_cols(int64_t cols);
+
+/* Pack `rows` x `cols` of b (element at b[i * row_step + j * col_step]) as the rows [row0, row0 + rows) of a packed matrix of
+ * `total_rows`, panels [lo, hi) only. */
+void cnn_pack(const float *b, int64_t rows, int64_t cols, int64_t row_step, int64_t col_step, float *packed,
+              int64_t row0, int64_t total_rows, int64_t lo, int64_t hi);
+
+/* A strip of rows of a product: which rows of A (by pointer and run, see cnn_tile_fn), where they go, and what B is. */
+typedef struct cnn_strip {
+    int64_t m;
+    const float **rows;
+    float **c;
+    const float **addend; /* or NULL */
+    int64_t runs, kc, a_step;
+    const int64_t *run;
+    const float *b;   /* packed, or plain with b_step != 0: then only whole panels are read from it ... */
+    int64_t b_step;   /* ... and the last, narrow one from b_narrow, packed */
+    const float *b_narrow;
+    int64_t n;
+    const float *bias;
+    int64_t act;
+    double alpha, beta;
+} cnn_strip;
+
+/* Panels [lo, hi) of the strip. */
+void cnn_strip_sweep(const cnn_strip *strip, int64_t lo, int64_t hi);
+
+/* Rows [*lo, *hi) of tile i when m rows are cut into tiles of nearly equal height. */
+int64_t cnn_tile_count(int64_t m, int nv);
+void cnn_tile_at(int64_t i, int64_t tiles, int64_t m, int64_t *lo, int64_t *hi);
+
+static inline int64_t cnn_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t cnn_max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static inline int64_t cnn_ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static inline size_t cnn_align64(size_t bytes)
+{
+    return (bytes + 63) & ~(size_t)63;
+}
+
+#endif

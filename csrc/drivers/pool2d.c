@@ -1,0 +1,175 @@
+/* Pooling: rows of output (or of dx) cut into shares; for each pixel the list of its valid taps. */
+#include "cnn/pool2d.h"
+
+#include <string.h>
+
+#include "core/kernels.h"
+#include "core/team.h"
+#include "drivers/taps.h"
+
+enum { TAPS_MAX = 256 };
+
+typedef struct {
+    int64_t count;
+    int64_t offset[TAPS_MAX];
+    uint8_t tap[TAPS_MAX];
+    float weight[TAPS_MAX];
+} taps_t;
+
+/* The valid taps of output pixel (p, q), and the offset of their cells in the image. */
+static void taps_forward(const cnn_pool2d *d, int64_t p, int64_t q, taps_t *taps)
+{
+    int64_t h0 = p * d->stride_h - d->pad_t, w0 = q * d->stride_w - d->pad_l;
+    cnn_range r = cnn_taps_inside(h0, 1, d->r, d->h), s = cnn_taps_inside(w0, 1, d->s, d->w);
+    taps->count = 0;
+    for (int64_t i = r.lo; i < r.hi; i++)
+        for (int64_t j = s.lo; j < s.hi; j++) {
+            taps->offset[taps->count] = ((h0 + i) * d->w + w0 + j) * d->c;
+            taps->tap[taps->count++] = (uint8_t)(i * d->s + j);
+        }
+}
+
+/* Those p of [0, count) whose window, from p * stride - pad on, `size` long, holds cell x. */
+static cnn_range windows_of(int64_t x, int64_t size, int64_t stride, int64_t pad, int64_t count)
+{
+    int64_t lo = cnn_limited(cnn_floor_div(x + pad - size, stride) + 1, 0, count);
+    return (cnn_range){lo, cnn_limited(cnn_floor_div(x + pad, stride) + 1, lo, count)};
+}
+
+/* The windows that hold input cell (h, w): their offset in the image of dy, and as which tap they see the cell. */
+static void taps_backward(const cnn_pool2d *d, cnn_range p, int64_t h, int64_t w, taps_t *taps)
+{
+    cnn_range q = windows_of(w, d->s, d->stride_w, d->pad_l, d->q);
+    taps->count = 0;
+    for (int64_t i = p.lo; i < p.hi; i++)
+        for (int64_t j = q.lo; j < q.hi; j++) {
+            int64_t tap = (h + d->pad_t - i * d->stride_h) * d->s + w + d->pad_l - j * d->stride_w;
+            taps->offset[taps->count] = (i * d->q + j) * d->c;
+            taps->tap[taps->count++] = (uint8_t)tap;
+        }
+}
+
+static void fill(float *y, int64_t n, float value)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = value;
+}
+
+/* One output row p. A window without a valid cell has no maximum: -infinity. */
+static void max_row(const cnn_pool2d *d, int64_t p, const float *x, float *y, uint8_t *index)
+{
+    taps_t taps;
+    cnn_range inside = cnn_windows_inside(d->s, d->stride_w, d->pad_l, d->w, d->q);
+    for (int64_t q = 0, run; q < d->q; q += run) {
+        run = cnn_windows_alike(inside, q);
+        taps_forward(d, p, q, &taps);
+        if (taps.count > 0) {
+            cnn_k->max_pool2d_fwd(taps.count, taps.offset, taps.tap, run, d->stride_w * d->c, d->c, x, y + q * d->c,
+                                  index + q * d->c);
+        } else {
+            fill(y + q * d->c, run * d->c, -__builtin_inff());
+            memset(index + q * d->c, 0, (size_t)(run * d->c));
+        }
+    }
+}
+
+static void max_pool2d_fwd(const void *desc, void *const *buf, cnn_team *team)
+{
+    const cnn_pool2d *d = desc;
+    const float *x = buf[0];
+    float *y = buf[1];
+    uint8_t *index = buf[2];
+    int64_t lo, hi;
+    cnn_team_range(team, d->n * d->p, &lo, &hi);
+    for (int64_t row = lo; row < hi; row++) {
+        int64_t at = row * d->q * d->c;
+        max_row(d, row % d->p, x + row / d->p * d->h * d->w * d->c, y + at, index + at);
+    }
+}
+
+static void max_pool2d_bwd(const void *desc, void *const *buf, cnn_team *team)
+{
+    const cnn_pool2d *d = desc;
+    const float *dy = buf[0];
+    const uint8_t *index = buf[1];
+    float *dx = buf[2];
+    taps_t taps;
+    int64_t lo, hi;
+    cnn_team_range(team, d->n * d->h, &lo, &hi);
+    for (int64_t row = lo; row < hi; row++) {
+        int64_t h = row % d->h, image = row / d->h * d->p * d->q * d->c;
+        cnn_range p = windows_of(h, d->r, d->stride_h, d->pad_t, d->p);
+        for (int64_t w = 0; w < d->w; w++) {
+            taps_backward(d, p, h, w, &taps);
+            cnn_k->max_pool2d_bwd(taps.count, taps.offset, taps.tap, d->c, dy + image, index + image,
+                                  dx + (row * d->w + w) * d->c);
+        }
+    }
+}
+
+/* One output row p. The mean over no cell is 0. */
+static void avg_row(const cnn_pool2d *d, int64_t p, const float *x, float *y)
+{
+    taps_t taps;
+    cnn_range inside = cnn_windows_inside(d->s, d->stride_w, d->pad_l, d->w, d->q);
+    for (int64_t q = 0, run; q < d->q; q += run) {
+        run = cnn_windows_alike(inside, q);
+        taps_forward(d, p, q, &taps);
+        float scale = taps.count > 0 ? 1.0f / (float)taps.count : 0.0f;
+        cnn_k->avg_pool2d_fwd(taps.count, taps.offset, scale, run, d->stride_w * d->c, d->c, x, y + q * d->c);
+    }
+}
+
+static void avg_pool2d_fwd(const void *desc, void *const *buf, cnn_team *team)
+{
+    const cnn_pool2d *d = desc;
+    const float *x = buf[0];
+    float *y = buf[1];
+    int64_t lo, hi;
+    cnn_team_range(team, d->n * d->p, &lo, &hi);
+    for (int64_t row = lo; row < hi; row++)
+        avg_row(d, row % d->p, x + row / d->p * d->h * d->w * d->c, y + row * d->q * d->c);
+}
+
+/* How many cells of window i are inside. */
+static int64_t cells(int64_t i, int64_t size, int64_t stride, int64_t pad, int64_t limit)
+{
+    cnn_range t = cnn_taps_inside(i * stride - pad, 1, size, limit);
+    return t.hi - t.lo;
+}
+
+static void avg_weights(const cnn_pool2d *d, taps_t *taps)
+{
+    for (int64_t t = 0; t < taps->count; t++) {
+        int64_t p = taps->offset[t] / d->c / d->q, q = taps->offset[t] / d->c % d->q;
+        taps->weight[t] = 1.0f / (float)(cells(p, d->r, d->stride_h, d->pad_t, d->h) *
+                                         cells(q, d->s, d->stride_w, d->pad_l, d->w));
+    }
+}
+
+static void avg_pool2d_bwd(const void *desc, void *const *buf, cnn_team *team)
+{
+    const cnn_pool2d *d = desc;
+    const float *dy = buf[0];
+    float *dx = buf[1];
+    taps_t taps;
+    int64_t lo, hi;
+    cnn_team_range(team, d->n * d->h, &lo, &hi);
+    for (int64_t row = lo; row < hi; row++) {
+        int64_t h = row % d->h, image = row / d->h * d->p * d->q * d->c;
+        cnn_range p = windows_of(h, d->r, d->stride_h, d->pad_t, d->p);
+        for (int64_t w = 0; w < d->w; w++) {
+            taps_backward(d, p, h, w, &taps);
+            avg_weights(d, &taps);
+            cnn_k->avg_pool2d_bwd(taps.count, taps.offset, taps.weight, d->c, dy + image, dx + (row * d->w + w) * d->c);
+        }
+    }
+}
+
+const cnn_op cnn_ops_pool2d[] = {
+    {"max_pool2d_fwd", CNN_FIELD_NAMES(CNN_POOL2D_FIELDS), "x -> y index", max_pool2d_fwd, NULL},
+    {"max_pool2d_bwd", CNN_FIELD_NAMES(CNN_POOL2D_FIELDS), "dy index -> dx", max_pool2d_bwd, NULL},
+    {"avg_pool2d_fwd", CNN_FIELD_NAMES(CNN_POOL2D_FIELDS), "x -> y", avg_pool2d_fwd, NULL},
+    {"avg_pool2d_bwd", CNN_FIELD_NAMES(CNN_POOL2D_FIELDS), "dy -> dx", avg_pool2d_bwd, NULL},
+    {0},
+};

@@ -1,0 +1,18 @@
+/* conv2d_fwd          x w bias? addend? -> y   y = act(x * w + bias + addend)
+ * conv2d_bwd_data     dy w -> dx
+ * conv2d_bwd_weights  x dy -> dw
+ * conv2d_pack         w -> packed              weights as panels; then conv2d_fwd with packed = 1
+ *
+ * x (n, h, w, c), w (r, s, c/groups, k), y and addend (n, p, q, k), bias (k). Zero padding of pad_t rows above and pad_l
+ * columns left; below and right as p and q ask for. */
+#ifndef CNN_CONV2D_H
+#define CNN_CONV2D_H
+
+#include "cnn/op.h"
+
+#define CNN_CONV2D_FIELDS(I, F, A)                                                                       \
+    I(n) I(h) I(w) I(c) I(k) I(r) I(s) I(p) I(q) I(stride_h) I(stride_w) I(dilation_h) I(dilation_w)     \
+    I(pad_t) I(pad_l) I(groups) I(packed) I(act) F(alpha) F(beta)
+CNN_DESCRIPTOR(cnn_conv2d, CNN_CONV2D_FIELDS);
+
+#endif

@@ -1,0 +1,29 @@
+/* Everything an ISA's file compiles: the bodies of all leaf kernels and their table. */
+#include "core/kernels.h"
+#include "simd/vec.h"
+#include "simd/math.h"
+
+#define CNN_CAT2(a, b) a##b
+#define CNN_CAT(a, b) CNN_CAT2(a, b)
+#define CNN_STR2(a) #a
+#define CNN_STR(a) CNN_STR2(a)
+#define K(name) static void cnn_k_##name
+
+#include "kernels/elementwise.h"
+#include "kernels/tile.h" /* calls unary_fwd */
+#include "kernels/reduce.h"
+#include "kernels/softmax.h"
+#include "kernels/batch_norm.h"
+#include "kernels/pool2d.h"
+#include "kernels/depthwise2d.h"
+#include "kernels/random.h"
+#include "kernels/update.h"
+
+const cnn_kernels CNN_CAT(cnn_kernels_, CNN_ISA) = {
+    .isa = CNN_STR(CNN_ISA),
+    .vl = CNN_VL,
+    CNN_TILE_TABLES,
+#define KERNEL(name, arguments) .name = cnn_k_##name,
+#include "core/kernels.def"
+#undef KERNEL
+};

@@ -1,0 +1,250 @@
+/* Softmax and its kin along rows. A row goes through in blocks of `width` lanes (16 for short rows, else CNN_BLOCK), so
+ * its bits depend on its own length and contents only. Every block is read before it is written: y may be x. */
+#include "cnn/softmax.h"
+
+enum { SOFTMAX_SHORT = 16 };
+
+/* Call the row function with a constant width, so that its loops have a constant length. */
+#define SOFTMAX_ROWS(row)                                                                                              \
+    if (cols <= SOFTMAX_SHORT)                                                                                         \
+        for (int64_t j = 0; j < rows; j++)                                                                             \
+            row(SOFTMAX_SHORT, j);                                                                                     \
+    else                                                                                                               \
+        for (int64_t j = 0; j < rows; j++)                                                                             \
+        row(CNN_BLOCK, j)
+
+/* The next `width` of the `left` elements at p, behind the end `fill`. */
+CNN_INLINE const float *row_in(int width, const float *p, int64_t left, float fill, float *buffer)
+{
+    if (left >= width)
+        return p;
+    for (int l = 0; l < width; l++)
+        buffer[l] = fill;
+    for (int64_t l = 0; l < left; l++)
+        buffer[l] = p[l];
+    return buffer;
+}
+
+CNN_INLINE void row_out(int width, float *p, int64_t left, const float *block)
+{
+    if (left >= width)
+        memcpy(p, block, (size_t)width * sizeof(float));
+    else
+        for (int64_t l = 0; l < left; l++)
+            p[l] = block[l];
+}
+
+CNN_INLINE float lanes_sum(int width, float *lane)
+{
+    for (int half = width / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++)
+            lane[l] += lane[l + half];
+    return lane[0];
+}
+
+/* The largest element that is a number. */
+CNN_INLINE float row_max(int width, int64_t cols, const float *x)
+{
+    float lane[CNN_BLOCK], buffer[CNN_BLOCK];
+    for (int l = 0; l < width; l++)
+        lane[l] = -INFINITY;
+    for (int64_t i = 0; i < cols; i += width) {
+        const float *p = row_in(width, x + i, cols - i, -INFINITY, buffer);
+        for (int l = 0; l < width; l++)
+            lane[l] = p[l] > lane[l] ? p[l] : lane[l];
+    }
+    for (int half = width / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++)
+            lane[l] = lane[l + half] > lane[l] ? lane[l + half] : lane[l];
+    return lane[0];
+}
+
+/* Sum of exp(x - max); the exponentials go to y if it is given. */
+CNN_INLINE float row_exp(int width, int64_t cols, float max, const float *x, float *y)
+{
+    float lane[CNN_BLOCK], buffer[CNN_BLOCK], e[CNN_BLOCK];
+    for (int l = 0; l < width; l++)
+        lane[l] = 0.0f;
+    for (int64_t i = 0; i < cols; i += width) {
+        const float *p = row_in(width, x + i, cols - i, -INFINITY, buffer);
+        for (int l = 0; l < width; l++) {
+            e[l] = m_exp(p[l] - max);
+            lane[l] += e[l];
+        }
+        if (y)
+            row_out(width, y + i, cols - i, e);
+    }
+    return lanes_sum(width, lane);
+}
+
+CNN_INLINE void softmax_row(int width, int64_t cols, const float *x, float *y)
+{
+    float buffer[CNN_BLOCK], block[CNN_BLOCK];
+    float sum = row_exp(width, cols, row_max(width, cols, x), x, y);
+    for (int64_t i = 0; i < cols; i += width) {
+        const float *p = row_in(width, y + i, cols - i, 0.0f, buffer);
+        for (int l = 0; l < width; l++)
+            block[l] = p[l] / sum;
+        row_out(width, y + i, cols - i, block);
+    }
+}
+
+K(softmax_fwd)(int64_t rows, int64_t cols, const float *x, float *y)
+{
+#define ROW(width, j) softmax_row(width, cols, x + (j) * cols, y + (j) * cols)
+    SOFTMAX_ROWS(ROW);
+#undef ROW
+}
+
+CNN_INLINE void log_softmax_row(int width, int64_t cols, const float *x, float *y)
+{
+    float buffer[CNN_BLOCK], block[CNN_BLOCK];
+    float max = row_max(width, cols, x);
+    float log_sum = m_log(row_exp(width, cols, max, x, NULL));
+    for (int64_t i = 0; i < cols; i += width) {
+        const float *p = row_in(width, x + i, cols - i, 0.0f, buffer);
+        for (int l = 0; l < width; l++)
+            block[l] = (p[l] - max) - log_sum;
+        row_out(width, y + i, cols - i, block);
+    }
+}
+
+K(log_softmax_fwd)(int64_t rows, int64_t cols, const float *x, float *y)
+{
+#define ROW(width, j) log_softmax_row(width, cols, x + (j) * cols, y + (j) * cols)
+    SOFTMAX_ROWS(ROW);
+#undef ROW
+}
+
+/* Sum of u, or of u v if v is given. */
+CNN_INLINE float row_dot(int width, int64_t cols, const float *u, const float *v)
+{
+    float lane[CNN_BLOCK], u_buffer[CNN_BLOCK], v_buffer[CNN_BLOCK];
+    for (int l = 0; l < width; l++)
+        lane[l] = 0.0f;
+    for (int64_t i = 0; i < cols; i += width) {
+        const float *p = row_in(width, u + i, cols - i, 0.0f, u_buffer);
+        if (v) {
+            const float *q = row_in(width, v + i, cols - i, 0.0f, v_buffer);
+            for (int l = 0; l < width; l++)
+                lane[l] += p[l] * q[l];
+        } else {
+            for (int l = 0; l < width; l++)
+                lane[l] += p[l];
+        }
+    }
+    return lanes_sum(width, lane);
+}
+
+CNN_INLINE void softmax_bwd_row(int width, int64_t cols, const float *y, const float *dy, float *dx)
+{
+    float y_buffer[CNN_BLOCK], dy_buffer[CNN_BLOCK], block[CNN_BLOCK];
+    float sum = row_dot(width, cols, y, dy);
+    for (int64_t i = 0; i < cols; i += width) {
+        const float *p = row_in(width, y + i, cols - i, 0.0f, y_buffer);
+        const float *q = row_in(width, dy + i, cols - i, 0.0f, dy_buffer);
+        for (int l = 0; l < width; l++)
+            block[l] = p[l] * (q[l] - sum);
+        row_out(width, dx + i, cols - i, block);
+    }
+}
+
+K(softmax_bwd)(int64_t rows, int64_t cols, const float *y, const float *dy, float *dx)
+{
+#define ROW(width, j) softmax_bwd_row(width, cols, y + (j) * cols, dy + (j) * cols, dx + (j) * cols)
+    SOFTMAX_ROWS(ROW);
+#undef ROW
+}
+
+CNN_INLINE void log_softmax_bwd_row(int width, int64_t cols, const float *y, const float *dy, float *dx)
+{
+    float y_buffer[CNN_BLOCK], dy_buffer[CNN_BLOCK], block[CNN_BLOCK];
+    float sum = row_dot(width, cols, dy, NULL);
+    for (int64_t i = 0; i < cols; i += width) {
+        const float *p = row_in(width, y + i, cols - i, 0.0f, y_buffer);
+        const float *q = row_in(width, dy + i, cols - i, 0.0f, dy_buffer);
+        for (int l = 0; l < width; l++)
+            block[l] = q[l] - m_exp(p[l]) * sum;
+        row_out(width, dx + i, cols - i, block);
+    }
+}
+
+K(log_softmax_bwd)(int64_t rows, int64_t cols, const float *y, const float *dy, float *dx)
+{
+#define ROW(width, j) log_softmax_bwd_row(width, cols, y + (j) * cols, dy + (j) * cols, dx + (j) * cols)
+    SOFTMAX_ROWS(ROW);
+#undef ROW
+}
+
+/* Sum of t (x - max) over the classes with t != 0: there a logit of -infinity does not matter. */
+CNN_INLINE float row_cross(int width, int64_t cols, float max, const float *x, const float *t)
+{
+    float lane[CNN_BLOCK], x_buffer[CNN_BLOCK], t_buffer[CNN_BLOCK];
+    for (int l = 0; l < width; l++)
+        lane[l] = 0.0f;
+    for (int64_t i = 0; i < cols; i += width) {
+        const float *p = row_in(width, x + i, cols - i, 0.0f, x_buffer);
+        const float *q = row_in(width, t + i, cols - i, 0.0f, t_buffer);
+        for (int l = 0; l < width; l++)
+            lane[l] += q[l] != 0.0f ? q[l] * (p[l] - max) : 0.0f;
+    }
+    return lanes_sum(width, lane);
+}
+
+/* `t`: the target distribution, or NULL and `label` is the class. */
+CNN_INLINE float xent_row(int width, int64_t cols, const float *x, const float *t, int32_t label, float *prob)
+{
+    float max = row_max(width, cols, x), total = 1.0f, cross = NAN;
+    if (t) {
+        total = row_dot(width, cols, t, NULL);
+        cross = row_cross(width, cols, max, x, t);
+    } else if (label >= 0 && label < cols) {
+        cross = x[label] - max;
+    }
+    float buffer[CNN_BLOCK], block[CNN_BLOCK];
+    float sum = row_exp(width, cols, max, x, prob);
+    for (int64_t i = 0; i < cols; i += width) {
+        const float *p = row_in(width, prob + i, cols - i, 0.0f, buffer);
+        for (int l = 0; l < width; l++)
+            block[l] = p[l] / sum;
+        row_out(width, prob + i, cols - i, block);
+    }
+    return m_log(sum) * total - cross;
+}
+
+K(softmax_xent_fwd)(int64_t rows, int64_t cols, const float *x, const float *t, const int32_t *label, float *loss,
+                    float *prob)
+{
+#define ROW(width, j)                                                                                                  \
+    loss[j] = xent_row(width, cols, x + (j) * cols, t ? t + (j) * cols : NULL, t ? 0 : label[j], prob + (j) * cols)
+    SOFTMAX_ROWS(ROW);
+#undef ROW
+}
+
+CNN_INLINE void xent_bwd_row(int width, int64_t cols, const float *prob, const float *t, int32_t label, float dloss,
+                             float *dx)
+{
+    float p_buffer[CNN_BLOCK], t_buffer[CNN_BLOCK], block[CNN_BLOCK];
+    float total = t ? row_dot(width, cols, t, NULL) : label >= 0 && label < cols ? 1.0f : NAN;
+    for (int64_t i = 0; i < cols; i += width) {
+        const float *p = row_in(width, prob + i, cols - i, 0.0f, p_buffer);
+        if (t) {
+            const float *q = row_in(width, t + i, cols - i, 0.0f, t_buffer);
+            for (int l = 0; l < width; l++)
+                block[l] = (p[l] * total - q[l]) * dloss;
+        } else {
+            for (int l = 0; l < width; l++)
+                block[l] = (p[l] * total - (label - i == l ? 1.0f : 0.0f)) * dloss;
+        }
+        row_out(width, dx + i, cols - i, block);
+    }
+}
+
+K(softmax_xent_bwd)(int64_t rows, int64_t cols, const float *prob, const float *t, const int32_t *label,
+                    const float *dloss, float *dx)
+{
+#define ROW(width, j)                                                                                                  \
+    xent_bwd_row(width, cols, prob + (j) * cols, t ? t + (j) * cols : NULL, t ? 0 : label[j], dloss[j], dx + (j) * cols)
+    SOFTMAX_ROWS(ROW);
+#undef ROW
+}

@@ -1,0 +1,241 @@
+"""How far a float32 kernel may be from the float64 reference, operation by operation.
+
+`check(op, case, actual, expected)` compares outputs. Sums of products are bounded by gamma_n times the sum of
+absolute values, which is the reference itself on absolute inputs; what only moves elements must be exact.
+"""
+
+import numpy as np
+
+from cnnengine.core.codes import BINARY, REDUCE, UNARY
+from cnnengine.reference import IMPLEMENTATIONS
+from tests.support.compare import TINY, assert_bounded, assert_within, gamma
+from tests.support.run import as_float64, reference, run64
+
+# The steepest slope of the activations in the cases: silu's and gelu's.
+STEEPEST = 1.13
+
+EXACT = [
+    "matmul_pack",
+    "conv2d_pack",
+    "max_pool2d_fwd",
+    "select",
+    "fill",
+    "broadcast",
+    "cast",
+    "argmax",
+    "transpose",
+    "pad",
+    "slice",
+    "unslice",
+    "concat",
+    "gather",
+    "one_hot",
+    "random_next",
+    "assign",
+]
+
+# Terms of each element's sum.
+TERMS = {
+    "matmul_fwd": lambda f: f["k"],
+    "conv2d_fwd": lambda f: f["r"] * f["s"] * f["c"] // f["groups"],
+    "conv2d_bwd_data": lambda f: f["r"] * f["s"] * f["k"] // f["groups"],
+    "conv2d_bwd_weights": lambda f: f["n"] * f["p"] * f["q"],
+    "depthwise2d_fwd": lambda f: f["r"] * f["s"],
+    "depthwise2d_bwd_data": lambda f: f["r"] * f["s"] * f["m"],
+    "depthwise2d_bwd_weights": lambda f: f["n"] * f["p"] * f["q"],
+    "avg_pool2d_fwd": lambda f: f["r"] * f["s"],
+    "avg_pool2d_bwd": lambda f: f["r"] * f["s"],
+    "max_pool2d_bwd": lambda f: f["r"] * f["s"],
+    "scatter_add": lambda f: f["count"],
+}
+
+
+def _absolute(case):
+    """The case on absolute values and without activation."""
+    inputs = [np.abs(a) if a is not None and a.dtype.kind == "f" else a for a in case.inputs]
+    fields = {**case.fields, "act": 0} if "act" in case.fields else case.fields
+    return type(case)(case.id, fields, inputs, case.outputs)
+
+
+def _sum(op, case, actual, expected):
+    (magnitude,) = run64(IMPLEMENTATIONS[op], _absolute(case))
+    # Bias, addend and the activation's own few roundings come on top.
+    assert_bounded(actual[0], expected[0], STEEPEST * magnitude + np.abs(expected[0]), TERMS[op](case.fields) + 8)
+
+
+def _exact(op, case, actual, expected):
+    for one, other in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def _finite(x):
+    return np.where(np.isfinite(x), np.abs(x), 0)
+
+
+def _unary_fwd(op, case, actual, expected):
+    (x,), f = map(as_float64, case.inputs), case.fields
+    name = list(UNARY)[f["func"]]
+    magnitude = _finite(expected[0])
+    if name in ("gelu", "gelu_tanh", "affine", "hard_sigmoid"):  # subtract numbers of the size of x, or of 1
+        magnitude = magnitude + _finite(x) + 1
+    if name in ("sin", "cos"):  # near their zeros
+        magnitude = magnitude + 0.25
+    if name == "power":  # exp(alpha log x) rounds the exponent
+        magnitude = magnitude * (1 + np.abs(f["alpha"] * np.log(_finite(x) + TINY)))
+    assert_within(actual[0], expected[0], gamma(8) * magnitude + TINY)
+
+
+def _unary_bwd(op, case, actual, expected):
+    x, dy = as_float64(case.inputs[0]), as_float64(case.inputs[2])
+    slope = 1 if x is None else 1 + np.abs(x)  # of the terms that make up the derivative
+    assert_within(actual[0], expected[0], gamma(8) * (np.abs(expected[0]) + np.abs(dy) * slope))
+
+
+def _binary(op, case, actual, expected):
+    name = list(BINARY)[case.fields["func"]]
+    magnitude = _finite(expected[0])
+    if name == "mod":
+        magnitude = magnitude + sum(np.abs(as_float64(a)) for a in case.inputs)
+    if name == "power":
+        magnitude = magnitude * (1 + np.abs(np.log(np.maximum(magnitude, TINY))))
+    assert_within(actual[0], expected[0], gamma(4) * magnitude + TINY)
+
+
+def _stats(op, case, actual, expected):
+    rows = case.fields["rows"]
+    magnitude = np.abs(as_float64(case.inputs[0])).sum(0) / max(rows, 1)
+    assert_bounded(actual[0], expected[0], magnitude, rows + 2)
+    # A variance computed from the mean of squares loses what the square of the mean takes, and fails here.
+    assert_bounded(actual[1], expected[1], expected[1] + gamma(rows) * magnitude**2, rows + 8)
+
+
+def _norm_magnitudes(case):
+    """Absolute inputs of a case of batch_norm, the mean negated so that it adds to x."""
+    inputs = [as_float64(a) for a in _absolute(case).inputs]
+    at = 1 if case.inputs[1].ndim == 1 else 2
+    inputs[at] = -inputs[at]
+    return inputs
+
+
+def _norm_fwd(op, case, actual, expected):
+    fields = {**case.fields, "act": 0}
+    magnitude = reference("batch_norm_fwd", fields, _norm_magnitudes(case), expected[0].shape)
+    assert_bounded(actual[0], expected[0], STEEPEST * magnitude + np.abs(expected[0]), 10)
+
+
+def _norm_bwd(op, case, actual, expected):
+    f, inputs = case.fields, _norm_magnitudes(case)
+    x, dy, mean, var, scale = inputs
+    _, dgamma, dbeta = reference("batch_norm_bwd", f, inputs, *(e.shape for e in expected))
+    normalised = (x - mean) / np.sqrt(var + f["epsilon"])
+    dx = dy + (dbeta + normalised * dgamma) / f["rows"] * f["training"]
+    dx = dx / np.sqrt(var + f["epsilon"]) * (1 if scale is None else scale)
+    for one, other, magnitude in zip(actual, expected, (dx, dgamma, dbeta), strict=True):
+        assert_bounded(one, other, magnitude, f["rows"] + 12)
+
+
+def _reduce(op, case, actual, expected):
+    func, red = list(REDUCE)[case.fields["func"]], case.fields["red"]
+    magnitude = _finite(expected[0])
+    if func == "sum":
+        (magnitude,) = run64(IMPLEMENTATIONS[op], _absolute(case))
+    terms = 1 if func in ("max", "min") else red + 2
+    assert_bounded(actual[0], expected[0], magnitude, terms)
+
+
+def _softmax(op, case, actual, expected):
+    # Rounding x - max and exp's argument: gamma(64) is for differences up to some tens.
+    assert_bounded(actual[-1], expected[-1], expected[-1], case.fields["cols"] + 64)
+
+
+def _log_softmax(op, case, actual, expected):
+    x = np.abs(as_float64(case.inputs[0])).max(1, initial=0)[:, None]
+    assert_bounded(actual[0], expected[0], np.abs(expected[0]) + x + 1, case.fields["cols"] + 8)
+
+
+def _softmax_bwd(op, case, actual, expected):
+    y, dy = map(as_float64, case.inputs)
+    magnitude = y * (np.abs(dy) + (y * np.abs(dy)).sum(1, keepdims=True))
+    if op == "log_softmax_bwd":
+        magnitude = np.abs(dy) + np.exp(y) * np.abs(dy).sum(1, keepdims=True)
+    assert_bounded(actual[0], expected[0], magnitude, case.fields["cols"] + 32)
+
+
+def _xent_fwd(op, case, actual, expected):
+    _softmax(op, case, actual, expected)
+    x, t = map(as_float64, case.inputs)
+    total = np.ones(len(x)) if case.fields["sparse"] else np.abs(t).sum(1)
+    magnitude = _finite(expected[0]) + total * (1 + np.abs(x).max(1, initial=0))
+    assert_bounded(actual[0], expected[0], magnitude, 2 * case.fields["cols"] + 16)
+
+
+def _xent_bwd(op, case, actual, expected):
+    prob, t, dloss = (np.abs(as_float64(a)) for a in case.inputs)
+    if case.fields["sparse"]:
+        magnitude = prob + 1
+    else:
+        magnitude = prob * t.sum(1, keepdims=True) + t
+    assert_bounded(actual[0], expected[0], magnitude * dloss[:, None], case.fields["cols"] + 4)
+
+
+def _random_uniform(op, case, actual, expected):
+    assert_bounded(actual[0], expected[0], 5.0, 4)
+
+
+def _dropout(op, case, actual, expected):
+    np.testing.assert_array_equal(actual[0] == 0, expected[0] == 0)
+    assert_bounded(actual[0], expected[0], np.abs(expected[0]), 3)
+
+
+def _update(op, case, actual, expected):
+    g = np.abs(as_float64(case.inputs[0]))
+    squares = op in ("adam_update", "rmsprop_update")
+    for slot, (one, other, start) in enumerate(zip(actual, expected, case.outputs, strict=True)):
+        magnitude = np.abs(other) + np.abs(as_float64(start))
+        if not (squares and _is_second_moment(op, slot)):
+            magnitude = magnitude + g
+        assert_bounded(one, other, magnitude, 16)
+
+
+def _is_second_moment(op, slot):
+    return slot == {"adam_update": 2, "rmsprop_update": 1}[op]
+
+
+_CHECKS = {
+    "unary_fwd": _unary_fwd,
+    "unary_bwd": _unary_bwd,
+    "binary": _binary,
+    "batch_norm_stats": _stats,
+    "batch_norm_fwd": _norm_fwd,
+    "batch_norm_bwd": _norm_bwd,
+    "reduce": _reduce,
+    "softmax_fwd": _softmax,
+    "softmax_bwd": _softmax_bwd,
+    "log_softmax_fwd": _log_softmax,
+    "log_softmax_bwd": _softmax_bwd,
+    "softmax_xent_fwd": _xent_fwd,
+    "softmax_xent_bwd": _xent_bwd,
+    "random_uniform": _random_uniform,
+    "dropout": _dropout,
+    "sgd_update": _update,
+    "momentum_update": _update,
+    "adam_update": _update,
+    "rmsprop_update": _update,
+    "ema_update": _update,
+    "assign_add": _update,
+}
+_CHECKS |= dict.fromkeys(TERMS, _sum) | dict.fromkeys(EXACT, _exact)
+
+
+def check(op, case, actual, expected):
+    """Fail unless `actual`, float32 outputs of the operation, are within bounds of `expected`, in float64."""
+    for one, other in zip(actual, expected, strict=True):
+        assert one.shape == other.shape
+    _CHECKS[op](op, case, actual, [_overflow(other) for other in expected])
+
+
+def _overflow(expected):
+    """Infinity where a float32 can only be infinite."""
+    if expected.dtype != np.float64:
+        return expected
+    return np.where(np.abs(expected) > np.finfo(np.float32).max, np.copysign(np.inf, expected), expected)

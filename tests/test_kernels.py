@@ -1,0 +1,138 @@
+"""The C kernels against the reference in float64: every case, every ISA of this CPU, many threads."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnnengine import _native as native
+from cnnengine.reference import IMPLEMENTATIONS
+from tests.support.bounds import check
+from tests.support.cases import CASES, Case
+from tests.support.compare import assert_same_bits
+from tests.support.native import run_native
+from tests.support.run import run64
+
+ROOT = Path(__file__).parents[1]
+THREADS = (2, 3, 5)
+
+# Buffers that all samples of a batch share; the others have a row, or an image, for each sample.
+SHARED = {"w", "b", "bias", "mean", "var", "gamma", "beta", "state", "hyper"}
+# Operations that treat each sample alone, and the field that counts samples.
+PER_SAMPLE = {
+    "conv2d_fwd": "n",
+    "conv2d_bwd_data": "n",
+    "depthwise2d_fwd": "n",
+    "depthwise2d_bwd_data": "n",
+    "max_pool2d_fwd": "n",
+    "max_pool2d_bwd": "n",
+    "avg_pool2d_fwd": "n",
+    "avg_pool2d_bwd": "n",
+    "batch_norm_fwd": "rows",
+    "softmax_fwd": "rows",
+    "softmax_bwd": "rows",
+    "log_softmax_fwd": "rows",
+    "log_softmax_bwd": "rows",
+    "softmax_xent_fwd": "rows",
+    "softmax_xent_bwd": "rows",
+    "unary_fwd": "count",
+    "unary_bwd": "count",
+    "reduce": "outer",
+    "argmax": "outer",
+}
+
+
+@pytest.fixture(params=native.isa_levels())
+def isa(request):
+    before = native.get_isa()
+    native.set_isa(request.param)
+    yield request.param
+    native.set_isa(before)
+
+
+def _params(ops):
+    return [pytest.param(op, case, id=f"{op}-{case.id}") for op in ops for case in CASES[op]]
+
+
+@pytest.mark.parametrize(("op", "case"), _params(op for op in CASES if not op.endswith("_pack")))
+def test_kernel_is_within_bounds_and_threads_change_no_bit(isa, op, case):
+    outputs = run_native(op, case)
+    check(op, case, outputs, run64(IMPLEMENTATIONS[op], case))
+    for threads in THREADS:
+        for one, other in zip(run_native(op, case, threads), outputs, strict=True):
+            assert_same_bits(one, other)
+
+
+@pytest.mark.parametrize(("op", "case"), _params(["conv2d_fwd", "matmul_fwd"]))
+def test_packed_weights_change_no_bit(isa, op, case):
+    pack = op.replace("_fwd", "_pack")
+    x, w, *rest = case.inputs
+    for threads in (1, 3):
+        packed = np.full(native.packed_size(pack, case.fields), np.nan, np.float32)
+        native.call(pack, case.fields, [w], [packed], threads=threads)
+        with_packed = Case(case.id, case.fields | {"packed": 1}, [x, packed, *rest], case.outputs)
+        assert_same_bits(run_native(op, with_packed, threads)[0], run_native(op, case)[0])
+
+
+def _sample(case, names, field, i, axis=0):
+    """The case with its sample i alone."""
+    index = (slice(None),) * axis + (slice(i, i + 1),)
+
+    def pick(name, array):
+        return array if array is None or name in SHARED else np.ascontiguousarray(array[index])
+
+    inputs = [pick(name, array) for name, array in zip(names, case.inputs, strict=True)]
+    outputs = [(pick("", np.empty(*out)).shape, out[1]) for out in case.outputs]
+    return Case(case.id, case.fields | {field: 1}, inputs, outputs)
+
+
+@pytest.mark.parametrize(("op", "case"), _params(PER_SAMPLE))
+def test_batch_changes_no_bit_of_a_sample(isa, op, case):
+    field, together = PER_SAMPLE[op], run_native(op, case, 2)
+    for i in range(min(case.fields[field], 5)):
+        alone = run_native(op, _sample(case, native.OPS[op].inputs, field, i))
+        for one, whole in zip(alone, together, strict=True):
+            assert_same_bits(one, np.ascontiguousarray(whole[i : i + 1]))
+
+
+ROWS = [case for case in CASES["matmul_fwd"] if case.fields["batch"] == 1 and not case.fields["ta"]]
+
+
+@pytest.mark.parametrize("case", ROWS, ids=lambda case: case.id)
+def test_rows_change_no_bit_of_a_product(isa, case):
+    together = run_native("matmul_fwd", case, 2)[0]
+    for i in {0, case.fields["m"] // 2, case.fields["m"] - 1} - {-1}:
+        if case.fields["m"]:
+            alone = _sample(case, native.OPS["matmul_fwd"].inputs, "m", i, axis=1)
+            assert_same_bits(run_native("matmul_fwd", alone)[0], np.ascontiguousarray(together[:, i : i + 1]))
+
+
+def _families():
+    """Operations by the file of the reference they are in."""
+    families = {}
+    for op, function in IMPLEMENTATIONS.items():
+        families.setdefault(function.__module__.rpartition(".")[2], []).append(op)
+    return families
+
+
+@pytest.mark.parametrize("family", _families())
+def test_no_access_outside_the_arrays(family):
+    command = [sys.executable, "-m", "tests.support.guard", *_families()[family]]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    last = (run.stdout.splitlines() or ["nothing"])[-1]
+    assert run.returncode == 0, f"exit code {run.returncode} at {last}\n{run.stderr[-2000:]}"
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+def test_guard_page_ends_a_process_that_goes_too_far(at_end):
+    offset = 12 if at_end else -4
+    script = (
+        "import ctypes, numpy as np; from tests.support.guard import guarded;"
+        f"a = guarded(np.zeros(3, np.float32), at_end={at_end});"
+        "ctypes.memset(a.ctypes.data, 1, 12); print('inside', flush=True);"
+        f"ctypes.memset(a.ctypes.data + {offset}, 1, 4); print('outside')"
+    )
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout.split() == ["inside"] and run.returncode != 0
