@@ -9,7 +9,7 @@ from cnnengine.reference.random import philox
 from tests.support import loops
 from tests.support.cases import CASES, PARAMETERS
 from tests.support.compare import assert_close
-from tests.support.run import reference, run64
+from tests.support.run import as_float64, reference, run64
 
 # Loops in Python take seconds for the larger cases, which are there for the kernels.
 MOST_ELEMENTS = 40_000
@@ -74,15 +74,12 @@ def check_gradient(function, x, dy, dx):
     np.testing.assert_allclose((dx * v).sum(), (dy * change).sum(), rtol=1e-6, atol=1e-8 * scale + 1e-12)
 
 
-def _cases(op, *keep):
+def _cases(op):
+    """Fields and float64 inputs of the cases at which the operation has a derivative."""
     return [
-        pytest.param(
-            case.fields,
-            [a if a is None or a.dtype.kind != "f" else a.astype(float) for a in case.inputs],
-            id=case.id,
-        )
+        pytest.param(case.fields, [as_float64(a) for a in case.inputs], id=case.id)
         for case in CASES[op]
-        if case.id.startswith(keep or "") and _work(case) <= 10 * MOST_ELEMENTS
+        if not case.id.startswith(("out_of_range", "extreme", "specials")) and _work(case) <= 10 * MOST_ELEMENTS
     ]
 
 
@@ -174,13 +171,12 @@ def test_unary_gradients(name):
 @pytest.mark.parametrize(("f", "inputs"), _cases("softmax_fwd"))
 def test_softmax_gradients(op, f, inputs):
     (x,) = inputs
-    x = np.minimum(np.maximum(x, -30), 30)
     dy, y = _normal(x.shape), reference(f"{op}_fwd", f, [x], x.shape)
     dx = reference(f"{op}_bwd", f, [y, dy], x.shape)
     check_gradient(lambda x: reference(f"{op}_fwd", f, [x], x.shape), x, dy, dx)
 
 
-@pytest.mark.parametrize(("f", "inputs"), _cases("softmax_xent_fwd", *"123570"))
+@pytest.mark.parametrize(("f", "inputs"), _cases("softmax_xent_fwd"))
 def test_softmax_xent_gradients(f, inputs):
     x, t = inputs
     dy = _normal(len(x))
@@ -197,7 +193,7 @@ def test_slice_gradients(f, inputs):
     check_gradient(lambda x: reference("slice", f, [x], dy.shape), x, dy, dx)
 
 
-@pytest.mark.parametrize(("f", "inputs"), [case for case in _cases("gather") if case.id != "out_of_range"])
+@pytest.mark.parametrize(("f", "inputs"), _cases("gather"))
 def test_gather_gradients(f, inputs):
     x, index = inputs
     dy = _normal((f["count"], f["cols"]))

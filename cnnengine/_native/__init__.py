@@ -1,5 +1,8 @@
 """The C implementation of each operation, through one generic binding (runtime.pyx)."""
 
+import os
+import warnings
+
 from cnnengine._native.runtime import (
     OPS,
     Arena,
@@ -23,3 +26,17 @@ def packed_size(name, fields):
         return groups * rows * packed_cols(fields["k"] // groups)
     batch = fields["batch"] if fields["b_batched"] else 1
     return batch * fields["k"] * packed_cols(fields["n"])
+
+
+def _choose_isa():
+    """The highest level this CPU has, or the one CNNENGINE_ISA names."""
+    wanted = os.environ.get("CNNENGINE_ISA", "").strip().lower()
+    levels = isa_levels()
+    if wanted and wanted not in levels:
+        warnings.warn(
+            f"CNNENGINE_ISA must be one of {levels} on this CPU. Received: {wanted!r}; using {levels[-1]}.", RuntimeWarning
+        )
+    set_isa(wanted if wanted in levels else levels[-1])
+
+
+_choose_isa()

@@ -84,7 +84,7 @@ class OpInfo:
         self.fields = [tuple(field.split(":")) for field in fields.split()]
         inputs, outputs = buffers.split("->")
         self.inputs = [name.rstrip("?") for name in inputs.split()]
-        self.optional = {name[:-1] for name in inputs.split() if name.endswith("?")}
+        self.optional = {name.rstrip("?") for name in inputs.split() if name.endswith("?")}
         self.outputs = outputs.split()
         codes = {"i": "q", "f": "d", "a": f"{CNN_MAX_DIMS}q"}
         self._packer = struct.Struct("=" + "".join(codes[kind] for _, kind in self.fields))

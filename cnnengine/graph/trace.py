@@ -19,6 +19,7 @@ class Tracer:
     def __init__(self):
         self.graph = Graph()
         self._variables = {}
+        self.losses = []  # what layers add to the loss
         self._assigned = {}  # id of a variable -> (variable, the value it will have)
 
     def input(self, spec):

@@ -1,6 +1,7 @@
 """Counter-based random numbers: a pure function of a stream's state and an element's place."""
 
 from cnnengine.core.context import CONTEXT
+from cnnengine.core.seeds import checked_seed
 from cnnengine.core.spec import TensorSpec, checked_spec
 from cnnengine.core.variable import Variable
 from cnnengine.ops.base import CALLS, bind, register
@@ -24,6 +25,21 @@ DROPOUT = register(
 NEXT = register(
     "random_next", lambda ins, attrs: [], lambda ins, outs, attrs: {"count": 0, "low": 0.0, "high": 0.0}
 )
+
+
+class SeedGenerator:
+    """A random stream of its own, as keras.random.SeedGenerator.
+
+    Args:
+        seed: int, or None for a fresh one.
+    """
+
+    def __init__(self, seed=None, name="seed_generator"):
+        self.seed = checked_seed(seed)
+        self.state = random_state(self.seed, f"{name}_state")
+
+    def get_config(self):
+        return {"seed": self.seed}
 
 
 def random_state(seed, name="seed_generator_state"):

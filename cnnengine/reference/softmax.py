@@ -54,9 +54,9 @@ def log_softmax_bwd(d, y, dy, dx):
 
 
 def softmax_xent_fwd(d, x, t, loss, prob):
-    """loss = -sum_j t_j log_softmax(x)_j, prob = softmax(x)."""
-    logs = _log_softmax(x.reshape(d.rows, d.cols))
-    loss[...] = -(_targets(d, t, x.dtype) * logs).sum(1).reshape(loss.shape)
+    """loss = -sum_j t_j log_softmax(x)_j, prob = softmax(x); a class with t_j = 0 does not count even at -inf."""
+    logs, t = _log_softmax(x.reshape(d.rows, d.cols)), _targets(d, t, x.dtype)
+    loss[...] = -np.where(t != 0, t * logs, 0).sum(1).reshape(loss.shape)
     softmax_fwd(d, x, prob)
 
 

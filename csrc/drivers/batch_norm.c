@@ -8,7 +8,7 @@
 #include "core/kernels.h"
 #include "core/team.h"
 
-enum { WIDE = 64, BLOCK_FLOATS = 16384, BLOCK_ROWS_MIN = 32, BLOCK_ROWS_MAX = 1024, CHUNK_FLOATS = 4096 };
+enum { WIDE = 64, BLOCK_FLOATS = 32768, BLOCK_ROWS_MIN = 32, BLOCK_ROWS_MAX = 1024, CHUNK_FLOATS = 4096, PIECE = 16 };
 
 typedef struct {
     int64_t fold, cols, rows; /* the folded matrix */
@@ -44,28 +44,39 @@ static const float *part_of(const plan_t *p, int64_t c, int values, const float 
     return partial + part / p->fold * values * p->cols + part % p->fold * c + i;
 }
 
-/* mean = sum of n_b mean_b / n, var = (sum of m2_b + n_b (mean_b - mean)^2) / n: Chan, Golub & LeVeque 1983. */
+/* Channels [i, i + n), n <= PIECE: mean = sum of n_b mean_b / n, var = (sum of m2_b + n_b (mean_b - mean)^2) / n
+ * (Chan, Golub & LeVeque 1983). The rows left over count one by one. */
 static void join_stats(const cnn_batch_norm *d, const plan_t *p, const float *partial, const float *x, int64_t i,
-                       float *mean, float *var)
+                       int64_t n, float *mean, float *var)
 {
     int64_t parts = p->blocks * p->fold, done = p->rows * p->fold;
-    double total = 0, squares = 0, share = d->rows > 0 ? 1.0 / (double)d->rows : 0.0;
+    double m[PIECE] = {0}, squares[PIECE] = {0}, share = d->rows > 0 ? 1.0 / (double)d->rows : 0.0;
     for (int64_t part = 0; part < parts; part++) {
         const float *v = part_of(p, d->c, 3, partial, part, i);
-        total += (double)rows_of_block(p, part / p->fold) * v[0] + v[p->cols];
+        double count = (double)rows_of_block(p, part / p->fold);
+        for (int64_t l = 0; l < n; l++)
+            m[l] += count * v[l] + v[p->cols + l];
     }
     for (int64_t j = done; j < d->rows; j++)
-        total += x[j * d->c + i];
-    double m = total * share;
+        for (int64_t l = 0; l < n; l++)
+            m[l] += x[j * d->c + i + l];
+    for (int64_t l = 0; l < n; l++)
+        m[l] *= share;
     for (int64_t part = 0; part < parts; part++) {
         const float *v = part_of(p, d->c, 3, partial, part, i);
-        double off = v[0] - m;
-        squares += v[2 * p->cols] + off * (2.0 * v[p->cols] + (double)rows_of_block(p, part / p->fold) * off);
+        double count = (double)rows_of_block(p, part / p->fold);
+        for (int64_t l = 0; l < n; l++) {
+            double off = v[l] - m[l];
+            squares[l] += v[2 * p->cols + l] + off * (2.0 * v[p->cols + l] + count * off);
+        }
     }
     for (int64_t j = done; j < d->rows; j++)
-        squares += (x[j * d->c + i] - m) * (x[j * d->c + i] - m);
-    mean[i] = (float)m;
-    var[i] = (float)(squares * share);
+        for (int64_t l = 0; l < n; l++)
+            squares[l] += (x[j * d->c + i + l] - m[l]) * (x[j * d->c + i + l] - m[l]);
+    for (int64_t l = 0; l < n; l++) {
+        mean[i + l] = (float)m[l];
+        var[i + l] = (float)(squares[l] * share);
+    }
 }
 
 static void batch_norm_stats(const void *desc, void *const *buf, cnn_team *team)
@@ -83,8 +94,8 @@ static void batch_norm_stats(const void *desc, void *const *buf, cnn_team *team)
     }
     cnn_team_barrier(team);
     cnn_team_range(team, d->c, &lo, &hi);
-    for (int64_t i = lo; i < hi; i++)
-        join_stats(d, &p, partial, x, i, buf[1], buf[2]);
+    for (int64_t i = lo; i < hi; i += PIECE)
+        join_stats(d, &p, partial, x, i, hi - i < PIECE ? hi - i : PIECE, buf[1], buf[2]);
 }
 
 static cnn_workspace stats_workspace(const void *desc)
@@ -150,28 +161,44 @@ static bwd_t bwd_parts(const plan_t *p, char *shared)
     return (bwd_t){s, s + p->cols, s + 2 * p->cols, s + 3 * p->cols, s + 4 * p->cols};
 }
 
-/* The sums of channel i, and dx = a dy + b (x - mean) + e from them. */
-static void join_bwd(const cnn_batch_norm *d, const plan_t *p, const bwd_t *w, void *const *buf, int64_t i)
+/* The sums over the batch of channels [i, i + n), n <= PIECE. */
+static void join_sums(const cnn_batch_norm *d, const plan_t *p, const bwd_t *w, void *const *buf, int64_t i, int64_t n,
+                      double *sum, double *sum_x)
 {
-    const float *x = buf[0], *dy = buf[1], *mean = buf[2], *var = buf[3], *gamma = buf[4];
-    float *dgamma = buf[6], *dbeta = buf[7];
-    double sum = 0, sum_x = 0, inverse = scale_of(d, var, NULL, i), scale = scale_of(d, var, gamma, i);
+    const float *x = buf[0], *dy = buf[1], *mean = buf[2];
+    for (int64_t l = 0; l < n; l++)
+        sum[l] = sum_x[l] = 0.0;
     for (int64_t part = 0; part < p->blocks * p->fold; part++) {
         const float *v = part_of(p, d->c, 2, w->partial, part, i);
-        sum += v[0];
-        sum_x += v[p->cols];
+        for (int64_t l = 0; l < n; l++) {
+            sum[l] += v[l];
+            sum_x[l] += v[p->cols + l];
+        }
     }
-    for (int64_t j = p->rows * p->fold; j < d->rows; j++) {
-        sum += dy[j * d->c + i];
-        sum_x += dy[j * d->c + i] * ((double)x[j * d->c + i] - mean[i]);
-    }
-    double share = d->training && d->rows > 0 ? 1.0 / (double)d->rows : 0.0;
-    dgamma[i] = (float)(sum_x * inverse);
-    dbeta[i] = (float)sum;
-    for (int64_t at = i; at < p->cols; at += d->c) {
-        w->a[at] = (float)scale;
-        w->b[at] = (float)(-scale * inverse * inverse * sum_x * share);
-        w->e[at] = (float)(-scale * sum * share);
+    for (int64_t j = p->rows * p->fold; j < d->rows; j++)
+        for (int64_t l = 0; l < n; l++) {
+            int64_t at = j * d->c + i + l;
+            sum[l] += dy[at];
+            sum_x[l] += dy[at] * ((double)x[at] - mean[i + l]);
+        }
+}
+
+/* dgamma, dbeta and dx = a dy + b (x - mean) + e of channels [i, i + n) from those sums. */
+static void join_bwd(const cnn_batch_norm *d, const plan_t *p, const bwd_t *w, void *const *buf, int64_t i, int64_t n)
+{
+    const float *var = buf[3], *gamma = buf[4];
+    float *dgamma = buf[6], *dbeta = buf[7];
+    double sum[PIECE], sum_x[PIECE], share = d->training && d->rows > 0 ? 1.0 / (double)d->rows : 0.0;
+    join_sums(d, p, w, buf, i, n, sum, sum_x);
+    for (int64_t l = 0; l < n; l++) {
+        double inverse = scale_of(d, var, NULL, i + l), scale = scale_of(d, var, gamma, i + l);
+        dgamma[i + l] = (float)(sum_x[l] * inverse);
+        dbeta[i + l] = (float)sum[l];
+        for (int64_t at = i + l; at < p->cols; at += d->c) {
+            w->a[at] = (float)scale;
+            w->b[at] = (float)(-scale * inverse * inverse * sum_x[l] * share);
+            w->e[at] = (float)(-scale * sum[l] * share);
+        }
     }
 }
 
@@ -195,8 +222,8 @@ static void batch_norm_bwd(const void *desc, void *const *buf, cnn_team *team)
     }
     cnn_team_barrier(team);
     cnn_team_range(team, d->c, &lo, &hi);
-    for (int64_t i = lo; i < hi; i++)
-        join_bwd(d, &p, &w, buf, i);
+    for (int64_t i = lo; i < hi; i += PIECE)
+        join_bwd(d, &p, &w, buf, i, hi - i < PIECE ? hi - i : PIECE);
     cnn_team_barrier(team);
     cnn_team_range(team, p.rows, &lo, &hi);
     cnn_k->batch_norm_bwd_dx(hi - lo, p.cols, x + lo * p.cols, dy + lo * p.cols, w.mean, w.a, w.b, w.e,

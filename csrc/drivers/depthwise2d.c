@@ -1,6 +1,6 @@
-/* Depthwise convolution. Each row of output (or of dx) is cut into runs of pixels that have the same taps, and a run is one
- * call of the kernel: y = bias + sum over taps of x[tap's offset] * w[tap's offset]. The backward pass for the data is the
- * same sum over dy, for each column phase of the stride on its own.
+/* Depthwise convolution. Each row of output (or of dx) is cut into runs of pixels that have the same taps, and a run is
+ * one call of the kernel: y = bias + sum over taps of x[tap's offset] * w[tap's offset]. The backward pass for the data
+ * is the same sum over dy, for each column phase of the stride on its own.
  *
  * With m > 1 the input row is first spread to c * m channels; then there is one kernel a channel again. */
 #include "cnn/depthwise2d.h"
@@ -32,8 +32,8 @@ static void spread(const float *x, int64_t cells, int64_t m, float *y)
             y[i * m + j] = x[i];
 }
 
-/* The valid taps of output pixel (p, q), `rows` of its kernel. What row i of the kernel reads is row i of the scratch when
- * rows are spread there, else a row of the image. */
+/* The valid taps of output pixel (p, q), `rows` of its kernel. What row i of the kernel reads is row i of the scratch
+ * when rows are spread there, else a row of the image. */
 static void taps_forward(const cnn_depthwise2d *d, cnn_range rows, int64_t p, int64_t q, taps_t *taps)
 {
     int64_t cm = d->c * d->m, h0 = p * d->stride_h - d->pad_t, w0 = q * d->stride_w - d->pad_l;
@@ -48,8 +48,8 @@ static void taps_forward(const cnn_depthwise2d *d, cnn_range rows, int64_t p, in
     }
 }
 
-static void forward_row(const cnn_depthwise2d *d, int64_t p, const float *x, const float *w, const float *bias, float *y,
-                        taps_t *taps)
+static void forward_row(const cnn_depthwise2d *d, int64_t p, const float *x, const float *w, const float *bias,
+                        float *y, taps_t *taps)
 {
     int64_t cm = d->c * d->m, h0 = p * d->stride_h - d->pad_t, row = d->w * d->c;
     cnn_range rows = cnn_taps_inside(h0, d->dilation_h, d->r, d->h);

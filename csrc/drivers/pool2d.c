@@ -142,8 +142,8 @@ static void avg_weights(const cnn_pool2d *d, taps_t *taps)
 {
     for (int64_t t = 0; t < taps->count; t++) {
         int64_t p = taps->offset[t] / d->c / d->q, q = taps->offset[t] / d->c % d->q;
-        taps->weight[t] = 1.0f / (float)(cells(p, d->r, d->stride_h, d->pad_t, d->h) *
-                                         cells(q, d->s, d->stride_w, d->pad_l, d->w));
+        taps->weight[t] =
+            1.0f / (float)(cells(p, d->r, d->stride_h, d->pad_t, d->h) * cells(q, d->s, d->stride_w, d->pad_l, d->w));
     }
 }
 

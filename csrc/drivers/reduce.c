@@ -8,7 +8,7 @@
 #include "core/kernels.h"
 #include "core/team.h"
 
-enum { WIDE = 64, BLOCK_FLOATS = 16384, BLOCK_ROWS_MIN = 64, CHUNK = 2048, CONTIGUOUS_BLOCK = 8192 };
+enum { WIDE = 64, BLOCK_FLOATS = 32768, BLOCK_ROWS_MIN = 64, CHUNK = 2048, CONTIGUOUS_BLOCK = 8192, PIECE = 16 };
 
 typedef struct {
     int64_t fold, cols, rows, block_rows, blocks; /* of one folded matrix */
@@ -50,19 +50,26 @@ static double join(int64_t func, double a, double b)
     }
 }
 
-/* y[at] from the results of its blocks and the rows left over. */
-static float join_blocks(const cnn_reduce *d, const plan_t *p, const float *partial, const float *x, int64_t at)
+/* y[at, at + n) of one matrix from the results of its blocks and the rows left over, n <= PIECE: rows of results are
+ * walked along, not across. */
+static void join_blocks(const cnn_reduce *d, const plan_t *p, const float *partial, const float *x, int64_t at,
+                        int64_t n, float *y)
 {
     int64_t o = at / d->inner, i = at % d->inner, parts = p->blocks * p->fold;
     const float *v = partial + o * parts * d->inner + i;
-    double total = v[0];
+    double total[PIECE];
+    for (int64_t l = 0; l < n; l++)
+        total[l] = v[l];
     for (int64_t part = 1; part < parts; part++)
-        total = join(d->func, total, v[part * d->inner]);
-    for (int64_t j = p->rows * p->fold; j < d->red; j++) {
-        double left = x[(o * d->red + j) * d->inner + i];
-        total = join(d->func, total, d->func == CNN_SUM_SQUARES ? left * left : left);
-    }
-    return (float)(total * d->scale);
+        for (int64_t l = 0; l < n; l++)
+            total[l] = join(d->func, total[l], v[part * d->inner + l]);
+    for (int64_t j = p->rows * p->fold; j < d->red; j++)
+        for (int64_t l = 0; l < n; l++) {
+            double left = x[(o * d->red + j) * d->inner + i + l];
+            total[l] = join(d->func, total[l], d->func == CNN_SUM_SQUARES ? left * left : left);
+        }
+    for (int64_t l = 0; l < n; l++)
+        y[at + l] = (float)(total[l] * d->scale);
 }
 
 static void scale_all(float *y, int64_t n, double scale)
@@ -102,8 +109,11 @@ static void reduce_blocks(const cnn_reduce *d, const plan_t *p, const float *x, 
     }
     cnn_team_barrier(team);
     cnn_team_range(team, d->outer * d->inner, &lo, &hi);
-    for (int64_t at = lo; at < hi; at++)
-        y[at] = join_blocks(d, p, partial, x, at);
+    for (int64_t at = lo, n; at < hi; at += n) {
+        n = clamped(d->inner - at % d->inner, 1, PIECE);
+        n = n < hi - at ? n : hi - at;
+        join_blocks(d, p, partial, x, at, n, y);
+    }
 }
 
 /* inner == 1: runs of contiguous elements, long ones in blocks. */
@@ -137,8 +147,8 @@ static void reduce_contiguous(const cnn_reduce *d, const float *x, float *y, cnn
 static void reduce_empty(const cnn_reduce *d, float *y)
 {
     static const float neutral[] = {
-        [CNN_SUM] = 0.0f, [CNN_MAX] = -__builtin_inff(), [CNN_MIN] = __builtin_inff(), [CNN_PROD] = 1.0f,
-        [CNN_SUM_SQUARES] = 0.0f,
+        [CNN_SUM] = 0.0f,  [CNN_MAX] = -__builtin_inff(), [CNN_MIN] = __builtin_inff(),
+        [CNN_PROD] = 1.0f, [CNN_SUM_SQUARES] = 0.0f,
     };
     for (int64_t i = 0; i < d->outer * d->inner; i++)
         y[i] = (float)(neutral[d->func] * d->scale);

@@ -8,7 +8,7 @@
     const cnn_softmax *d = desc;                                                                                       \
     int64_t lo, hi;                                                                                                    \
     cnn_team_range(team, d->rows, &lo, &hi);                                                                           \
-    int64_t rows = hi - lo, cols = d->cols, at = lo *cols
+    int64_t rows = hi - lo, cols = d->cols, at = lo * cols
 
 /* Buffer i as floats, from this thread's first row on. */
 #define ROWS_OF(i) ((float *)buf[i] + at)

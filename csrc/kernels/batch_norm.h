@@ -3,8 +3,8 @@
 
 /* Of a block of rows that fits the cache: a mean rounded to float, what it lacks, and the sum of squares about it.
  * Two passes, so the variance is right also where the mean is far larger than the deviations. */
-K(batch_norm_stats)(int64_t rows, int64_t cols, const float *restrict x, float *restrict mean, float *restrict rest,
-                    float *restrict m2)
+K(batch_norm_stats)
+(int64_t rows, int64_t cols, const float *restrict x, float *restrict mean, float *restrict rest, float *restrict m2)
 {
     float share = 1.0f / (float)rows;
     cnn_k_reduce_rows(CNN_SUM, rows, cols, x, cols, mean);
@@ -61,8 +61,9 @@ CNN_INLINE void batch_norm_row(int64_t cols, const float *x, const float *mean, 
     }
 }
 
-K(batch_norm_fwd)(int64_t rows, int64_t cols, const float *x, const float *mean, const float *scale,
-                  const float *shift, const float *addend, float *y)
+K(batch_norm_fwd)
+(int64_t rows, int64_t cols, const float *x, const float *mean, const float *scale, const float *shift,
+ const float *addend, float *y)
 {
     if (cols < CNN_VL)
         batch_norm_narrow(rows, cols, x, mean, scale, shift, addend, y);
@@ -75,8 +76,9 @@ K(batch_norm_fwd)(int64_t rows, int64_t cols, const float *x, const float *mean,
 }
 
 /* Sums of dy and of dy (x - mean). */
-K(batch_norm_bwd_sums)(int64_t rows, int64_t cols, const float *restrict x, const float *restrict dy,
-                       const float *restrict mean, float *restrict sum_dy, float *restrict sum_dy_x)
+K(batch_norm_bwd_sums)
+(int64_t rows, int64_t cols, const float *restrict x, const float *restrict dy, const float *restrict mean,
+ float *restrict sum_dy, float *restrict sum_dy_x)
 {
     memset(sum_dy, 0, (size_t)cols * sizeof(float));
     memset(sum_dy_x, 0, (size_t)cols * sizeof(float));
@@ -96,8 +98,9 @@ K(batch_norm_bwd_sums)(int64_t rows, int64_t cols, const float *restrict x, cons
 }
 
 /* dx = a dy + b (x - mean) + e; dx may be dy. */
-K(batch_norm_bwd_dx)(int64_t rows, int64_t cols, const float *x, const float *dy, const float *mean, const float *a,
-                     const float *b, const float *e, float *dx)
+K(batch_norm_bwd_dx)
+(int64_t rows, int64_t cols, const float *x, const float *dy, const float *mean, const float *a, const float *b,
+ const float *e, float *dx)
 {
     for (int64_t j = 0; j < rows; j++, x += cols, dy += cols, dx += cols) {
         CNN_IVDEP

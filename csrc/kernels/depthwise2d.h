@@ -1,47 +1,60 @@
 /* Depthwise convolution with one kernel a channel, channels in vectors. Taps as offsets, see drivers/depthwise2d.c. */
 #include "simd/channels.h"
 
-/* `count` (a constant) pixels of one vector of channels: the weights of a tap are loaded once for all of them. */
-CNN_INLINE void depthwise_pixels(int count, int64_t taps, const int64_t *x_offset, const int64_t *w_offset,
-                                 int64_t x_step, int64_t y_step, int64_t width, const float *x, const float *w,
-                                 const float *bias, float *y)
+/* `pixels` x `vectors` (constants, at most 8 sums) of the result, each sum in the order of the taps. Pixels share the
+ * weights loaded for a tap; several vectors of one pixel hide the latency of the additions. */
+CNN_INLINE void depthwise_tile(int pixels, int vectors, int64_t taps, const int64_t *x_offset, const int64_t *w_offset,
+                               int64_t x_step, int64_t y_step, int64_t width, const float *x, const float *w,
+                               const float *bias, float *y)
 {
-    vf sum[8], start = bias ? channels_in(bias, width) : (vf){0};
+    vf sum[8];
     CNN_UNROLL(8)
-    for (int j = 0; j < count; j++)
-        sum[j] = start;
+    for (int i = 0; i < pixels * vectors; i++)
+        sum[i] = bias ? channels_in(bias + i % vectors * CNN_VL, width) : (vf){0};
     for (int64_t t = 0; t < taps; t++) {
-        vf weight = channels_in(w + w_offset[t], width);
-        const float *p = x + x_offset[t];
+        const float *p = x + x_offset[t], *q = w + w_offset[t];
         CNN_UNROLL(8)
-        for (int j = 0; j < count; j++)
-            sum[j] += channels_in(p + j * x_step, width) * weight;
+        for (int i = 0; i < pixels * vectors; i++) {
+            int64_t at = i % vectors * CNN_VL;
+            sum[i] += channels_in(p + i / vectors * x_step + at, width) * channels_in(q + at, width);
+        }
     }
     CNN_UNROLL(8)
-    for (int j = 0; j < count; j++)
-        channels_out(y + j * y_step, sum[j], width);
+    for (int i = 0; i < pixels * vectors; i++)
+        channels_out(y + i / vectors * y_step + i % vectors * CNN_VL, sum[i], width);
 }
 
-K(depthwise2d)(int64_t taps, const int64_t *x_offset, const int64_t *w_offset, int64_t pixels, int64_t x_step,
-               int64_t y_step, int64_t c, const float *x, const float *w, const float *bias, float *y)
+#define DEPTHWISE_TILE(pixels, vectors, j, i, width)                                                                   \
+    depthwise_tile(pixels, vectors, taps, x_offset, w_offset, x_step, y_step, width, x + (j)*x_step + (i), w + (i),    \
+                   bias ? bias + (i) : NULL, y + (j)*y_step + (i))
+
+K(depthwise2d)
+(int64_t taps, const int64_t *x_offset, const int64_t *w_offset, int64_t pixels, int64_t x_step, int64_t y_step,
+ int64_t c, const float *x, const float *w, const float *bias, float *y)
 {
-#define PIXELS(count, i, width)                                                                                        \
-    depthwise_pixels(count, taps, x_offset, w_offset, x_step, y_step, width, x + j * x_step + (i), w + (i),            \
-                     bias ? bias + (i) : NULL, y + j * y_step + (i))
-#define BODY(i, width)                                                                                                 \
+    const int64_t fours = pixels / 4 * 4;
+#define FOURS(i, width)                                                                                                \
     do {                                                                                                               \
         int64_t j = 0;                                                                                                 \
-        for (; j + 8 <= pixels; j += 8)                                                                                \
-            PIXELS(8, i, width);                                                                                       \
-        for (; j + 2 <= pixels; j += 2)                                                                                \
-            PIXELS(2, i, width);                                                                                       \
-        if (j < pixels)                                                                                                \
-            PIXELS(1, i, width);                                                                                       \
+        for (; j + 8 <= fours; j += 8)                                                                                 \
+            DEPTHWISE_TILE(8, 1, j, i, width);                                                                         \
+        if (j < fours)                                                                                                 \
+            DEPTHWISE_TILE(4, 1, j, i, width);                                                                         \
     } while (0)
-    FOR_CHANNELS(c, BODY)
-#undef BODY
-#undef PIXELS
+    if (fours > 0) {
+        FOR_CHANNELS(c, FOURS)
+    }
+#undef FOURS
+    for (int64_t j = fours; j < pixels; j++) {
+        int64_t done = 0;
+        for (; done + 4 * CNN_VL <= c; done += 4 * CNN_VL)
+            DEPTHWISE_TILE(1, 4, j, done, CNN_VL);
+#define REST(i, width) DEPTHWISE_TILE(1, 1, j, i, width)
+        FOR_CHANNELS_FROM(done, c, REST)
+#undef REST
+    }
 }
+#undef DEPTHWISE_TILE
 
 CNN_INLINE void depthwise_weights_vector(int64_t pixels, int64_t x_step, int64_t c, int64_t width, const float *x,
                                          const float *dy, float *dw)

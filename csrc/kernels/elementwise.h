@@ -14,49 +14,8 @@ enum {
 #undef BINARY
 };
 
-K(unary_fwd)(int64_t func, int64_t n, float a, float b, const float *x0, float *y0)
-{
-    float buffer[CNN_BLOCK];
-    (void)a, (void)b;
-    switch (func) {
-#define UNARY(name, needs, forward, derivative)                                                                        \
-    case UNARY_##name:                                                                                                 \
-        BLOCKS(n, const float *px = block_in(x0 + i, left, buffer); float *py = block_out(y0 + i, left, buffer),       \
-               float x = px[l]; py[l] = (forward), block_done(y0 + i, left, buffer))                                   \
-        break;
-#include "cnn/unary.def"
-#undef UNARY
-    }
-}
-
-#define READ_NONE(i)
-#define READ_X(i)                                                                                                      \
-    float x_buffer[CNN_BLOCK];                                                                                         \
-    const float *px = block_in(x0 + i, left, x_buffer)
-#define READ_Y(i)                                                                                                      \
-    float y_buffer[CNN_BLOCK];                                                                                         \
-    const float *py = block_in(y0 + i, left, y_buffer)
-#define USE_NONE
-#define USE_X float x = px[l]
-#define USE_Y float y = py[l]
-
-K(unary_bwd)(int64_t func, int64_t n, float a, float b, const float *x0, const float *y0, const float *dy, float *dx)
-{
-    float buffer[CNN_BLOCK];
-    (void)a, (void)b;
-    switch (func) {
-#define UNARY(name, needs, forward, derivative)                                                                        \
-    case UNARY_##name:                                                                                                 \
-        BLOCKS(n, READ_##needs(i); const float *pdy = block_in(dy + i, left, buffer);                                  \
-               float *pdx = block_out(dx + i, left, buffer), USE_##needs; pdx[l] = pdy[l] * (derivative),              \
-               block_done(dx + i, left, buffer))                                                                       \
-        break;
-#include "cnn/unary.def"
-#undef UNARY
-    }
-}
-
-/* The operand's block at i, its elements `step` apart. A scalar (step 0) stays in the buffer it was spread in before. */
+/* The operand's block at i, its elements `step` apart. A scalar (step 0) stays in the buffer it was spread in before.
+ */
 CNN_INLINE const float *operand_in(const float *p, int64_t step, int64_t i, int64_t left, float *buffer)
 {
     if (step == 1)
@@ -81,11 +40,78 @@ K(binary)(int64_t func, int64_t n, int64_t step_a, int64_t step_b, const float *
     case BINARY_##name:                                                                                                \
         BLOCKS(n, const float *pu = operand_in(u0, step_a, i, left, u_buffer);                                         \
                const float *pv = operand_in(v0, step_b, i, left, v_buffer);                                            \
-               float *py = block_out(y + i, left, buffer), float u = pu[l]; float v = pv[l]; py[l] = (forward),        \
-               block_done(y + i, left, buffer))                                                                        \
+               float *py = block_out(y + i, left, buffer), float u = pu[l]; float v = pv[l];                           \
+               py[l] = (forward), block_done(y + i, left, buffer))                                                     \
         break;
 #include "cnn/binary.def"
 #undef BINARY
+    }
+}
+
+/* gcc 12 does not vectorise m_pow with the same exponent for all elements; it does with an array of exponents. */
+static void power_fwd(int64_t n, float exponent, const float *x, float *y)
+{
+    cnn_k_binary(BINARY_power, n, 1, 0, x, &exponent, y);
+}
+
+static void power_bwd(int64_t n, float exponent, const float *x, const float *dy, float *dx)
+{
+    float power[CNN_BLOCK];
+    for (int64_t i = 0; i < n; i += CNN_BLOCK) {
+        int64_t width = n - i < CNN_BLOCK ? n - i : CNN_BLOCK;
+        power_fwd(width, exponent - 1.0f, x + i, power);
+        CNN_IVDEP
+        for (int64_t l = 0; l < width; l++)
+            dx[i + l] = dy[i + l] * (exponent * power[l]);
+    }
+}
+
+K(unary_fwd)(int64_t func, int64_t n, float a, float b, const float *x0, float *y0)
+{
+    float buffer[CNN_BLOCK];
+    if (func == UNARY_power) {
+        power_fwd(n, a, x0, y0);
+        return;
+    }
+    switch (func) {
+#define UNARY(name, needs, forward, derivative)                                                                        \
+    case UNARY_##name:                                                                                                 \
+        BLOCKS(n, const float *px = block_in(x0 + i, left, buffer);                                                    \
+               float *py = block_out(y0 + i, left, buffer), float x = px[l];                                           \
+               py[l] = (forward), block_done(y0 + i, left, buffer))                                                    \
+        break;
+#include "cnn/unary.def"
+#undef UNARY
+    }
+}
+
+#define READ_NONE(i)
+#define READ_X(i)                                                                                                      \
+    float x_buffer[CNN_BLOCK];                                                                                         \
+    const float *px = block_in(x0 + i, left, x_buffer)
+#define READ_Y(i)                                                                                                      \
+    float y_buffer[CNN_BLOCK];                                                                                         \
+    const float *py = block_in(y0 + i, left, y_buffer)
+#define USE_NONE
+#define USE_X float x = px[l]
+#define USE_Y float y = py[l]
+
+K(unary_bwd)(int64_t func, int64_t n, float a, float b, const float *x0, const float *y0, const float *dy, float *dx)
+{
+    float buffer[CNN_BLOCK];
+    if (func == UNARY_power) {
+        power_bwd(n, a, x0, dy, dx);
+        return;
+    }
+    switch (func) {
+#define UNARY(name, needs, forward, derivative)                                                                        \
+    case UNARY_##name:                                                                                                 \
+        BLOCKS(n, READ_##needs(i); const float *pdy = block_in(dy + i, left, buffer);                                  \
+               float *pdx = block_out(dx + i, left, buffer), USE_##needs;                                              \
+               pdx[l] = pdy[l] * (derivative), block_done(dx + i, left, buffer))                                       \
+        break;
+#include "cnn/unary.def"
+#undef UNARY
     }
 }
 
@@ -120,8 +146,8 @@ CNN_INLINE uint8_t saturated_u8(int32_t i)
 
 #define CAST(type_x, type_y, convert)                                                                                  \
     do {                                                                                                               \
-        const type_x *restrict x = x0;                                                                                          \
-        type_y *restrict y = y0;                                                                                                \
+        const type_x *restrict x = x0;                                                                                 \
+        type_y *restrict y = y0;                                                                                       \
         for (int64_t i = 0; i < n; i++)                                                                                \
             y[i] = convert(x[i]);                                                                                      \
     } while (0)

@@ -8,13 +8,13 @@ typedef uint8_t vb __attribute__((vector_size(CNN_VL)));
 CNN_INLINE void index_out(uint8_t *p, vi index, int64_t width)
 {
     vb bytes = __builtin_convertvector(index, vb);
-    memcpy(p, &bytes, (size_t)width);
+    memcpy(p, &bytes, width < CNN_VL ? (size_t)width : CNN_VL);
 }
 
 CNN_INLINE vi index_in(const uint8_t *p, int64_t width)
 {
     vb bytes = {0};
-    memcpy(&bytes, p, (size_t)width);
+    memcpy(&bytes, p, width < CNN_VL ? (size_t)width : CNN_VL);
     return __builtin_convertvector(bytes, vi);
 }
 
@@ -34,8 +34,9 @@ CNN_INLINE void max_vector(int64_t taps, const int64_t *offset, const uint8_t *t
     index_out(index, best_tap, width);
 }
 
-K(max_pool2d_fwd)(int64_t taps, const int64_t *offset, const uint8_t *tap, int64_t pixels, int64_t x_step, int64_t c,
-                  const float *x, float *y, uint8_t *index)
+K(max_pool2d_fwd)
+(int64_t taps, const int64_t *offset, const uint8_t *tap, int64_t pixels, int64_t x_step, int64_t c, const float *x,
+ float *y, uint8_t *index)
 {
     for (int64_t j = 0; j < pixels; j++, x += x_step, y += c, index += c) {
 #define BODY(i, width) max_vector(taps, offset, tap, width, x + (i), y + (i), index + (i))
@@ -56,9 +57,8 @@ CNN_INLINE void max_bwd_vector(int64_t taps, const int64_t *offset, const uint8_
 }
 
 /* One pixel of dx. `offset` and `tap`: the windows it lies in, and as which of their taps. */
-K(max_pool2d_bwd)(int64_t taps, const int64_t *offset, const uint8_t *tap, int64_t c, const float *dy,
-                  const uint8_t *index, float *dx)
-{
+K(max_pool2d_bwd)
+(int64_t taps, const int64_t *offset, const uint8_t *tap, int64_t c, const float *dy, const uint8_t *index, float *dx){
 #define BODY(i, width) max_bwd_vector(taps, offset, tap, width, dy + (i), index + (i), dx + (i))
     FOR_CHANNELS(c, BODY)
 #undef BODY
@@ -72,8 +72,8 @@ CNN_INLINE void avg_vector(int64_t taps, const int64_t *offset, float scale, int
     channels_out(y, sum * scale, width);
 }
 
-K(avg_pool2d_fwd)(int64_t taps, const int64_t *offset, float scale, int64_t pixels, int64_t x_step, int64_t c,
-                  const float *x, float *y)
+K(avg_pool2d_fwd)
+(int64_t taps, const int64_t *offset, float scale, int64_t pixels, int64_t x_step, int64_t c, const float *x, float *y)
 {
     for (int64_t j = 0; j < pixels; j++, x += x_step, y += c) {
 #define BODY(i, width) avg_vector(taps, offset, scale, width, x + (i), y + (i))

@@ -1,35 +1,36 @@
-/* Philox4x32-10 (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011), counters side by side in vectors. */
+/* Philox4x32-10 (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011), counters side by side in vectors.
+ */
 #include "cnn/random.h"
 
 enum { PHILOX_COUNTERS = CNN_BLOCK / 4 };
 
-/* The words 4 * counter ... of the stream, CNN_BLOCK of them. */
+CNN_INLINE uint32_t high_product(uint32_t a, uint32_t b)
+{
+    return (uint32_t)((uint64_t)a * b >> 32);
+}
+
+/* The words 4 * counter ... of the stream, CNN_BLOCK of them. The loop over counters is outside, the rounds unrolled in
+ * it, so that it becomes one loop over vectors. */
 CNN_INLINE void philox(int64_t counter, const int32_t *state, uint32_t *word)
 {
-    uint32_t c0[PHILOX_COUNTERS], c1[PHILOX_COUNTERS], c2[PHILOX_COUNTERS], c3[PHILOX_COUNTERS];
-    uint32_t key0 = (uint32_t)state[0], key1 = (uint32_t)state[1];
-    for (int l = 0; l < PHILOX_COUNTERS; l++) {
-        c0[l] = (uint32_t)(counter + l);
-        c1[l] = (uint32_t)((uint64_t)(counter + l) >> 32);
-        c2[l] = (uint32_t)state[2];
-        c3[l] = (uint32_t)state[3];
-    }
-    for (int round = 0; round < 10; round++) {
-        for (int l = 0; l < PHILOX_COUNTERS; l++) {
-            uint64_t p0 = (uint64_t)c0[l] * 0xD2511F53u, p1 = (uint64_t)c2[l] * 0xCD9E8D57u;
-            c0[l] = (uint32_t)(p1 >> 32) ^ c1[l] ^ key0;
-            c2[l] = (uint32_t)(p0 >> 32) ^ c3[l] ^ key1;
-            c1[l] = (uint32_t)p1;
-            c3[l] = (uint32_t)p0;
+    const uint32_t state0 = (uint32_t)state[0], state1 = (uint32_t)state[1];
+    const uint32_t state2 = (uint32_t)state[2], state3 = (uint32_t)state[3];
+    const uint32_t low = (uint32_t)counter, high = (uint32_t)((uint64_t)counter >> 32);
+    for (uint32_t l = 0; l < PHILOX_COUNTERS; l++) {
+        uint32_t c0 = low + l, c1 = high, c2 = state2, c3 = state3;
+        CNN_UNROLL(10)
+        for (uint32_t round = 0; round < 10; round++) {
+            uint32_t high0 = high_product(c0, 0xD2511F53u), low0 = c0 * 0xD2511F53u;
+            uint32_t high1 = high_product(c2, 0xCD9E8D57u), low1 = c2 * 0xCD9E8D57u;
+            c0 = high1 ^ c1 ^ (state0 + round * 0x9E3779B9u);
+            c2 = high0 ^ c3 ^ (state1 + round * 0xBB67AE85u);
+            c1 = low1;
+            c3 = low0;
         }
-        key0 += 0x9E3779B9u;
-        key1 += 0xBB67AE85u;
-    }
-    for (int l = 0; l < PHILOX_COUNTERS; l++) {
-        word[4 * l] = c0[l];
-        word[4 * l + 1] = c1[l];
-        word[4 * l + 2] = c2[l];
-        word[4 * l + 3] = c3[l];
+        word[4 * l] = c0;
+        word[4 * l + 1] = c1;
+        word[4 * l + 2] = c2;
+        word[4 * l + 3] = c3;
     }
 }
 
@@ -39,7 +40,8 @@ K(random_uniform)(int64_t first, int64_t n, const int32_t *state, float low, flo
     uint32_t word[CNN_BLOCK];
     float buffer[CNN_BLOCK];
     BLOCKS(n, philox((first + i) / 4, state, word); float *py = block_out(y + i, left, buffer),
-           py[l] = low + range * ((float)(int32_t)(word[l] >> 8) * 0x1p-24f), block_done(y + i, left, buffer))
+                                                    py[l] = low + range * ((float)(int32_t)(word[l] >> 8) * 0x1p-24f),
+                                                    block_done(y + i, left, buffer))
 }
 
 /* Kept where the top 24 bits reach the threshold. */

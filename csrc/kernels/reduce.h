@@ -4,12 +4,12 @@
 /* NaN wins. */
 CNN_INLINE float reduce_max(float a, float b)
 {
-    return (b > a) | (b != b) ? b : a;
+    return ((b > a) | (b != b)) ? b : a;
 }
 
 CNN_INLINE float reduce_min(float a, float b)
 {
-    return (b < a) | (b != b) ? b : a;
+    return ((b < a) | (b != b)) ? b : a;
 }
 
 /* y[i] = f over j of x[j * row_step + i], four rows at a time: one read and write of y for four rows of x.
@@ -66,7 +66,7 @@ K(reduce_rows)(int64_t func, int64_t rows, int64_t cols, const float *restrict x
                 lane[l] = FOLD(lane[l], term(x[j + l]));                                                               \
         for (int64_t l = 0; l < red - j; l++)                                                                          \
             lane[l] = FOLD(lane[l], term(x[j + l]));                                                                   \
-        for (int width = CNN_BLOCK / 2; width > 0; width /= 2)                              \
+        for (int width = CNN_BLOCK / 2; width > 0; width /= 2)                                                         \
             for (int l = 0; l < width; l++)                                                                            \
                 lane[l] = FOLD(lane[l], lane[l + width]);                                                              \
         y[o] = lane[0];                                                                                                \

@@ -18,19 +18,21 @@ CNN_INLINE const float *row_in(int width, const float *p, int64_t left, float fi
 {
     if (left >= width)
         return p;
+    CNN_UNROLL(1)
     for (int l = 0; l < width; l++)
-        buffer[l] = fill;
-    for (int64_t l = 0; l < left; l++)
-        buffer[l] = p[l];
+        buffer[l] = l < (int)left ? p[l] : fill;
     return buffer;
 }
 
 CNN_INLINE void row_out(int width, float *p, int64_t left, const float *block)
 {
-    if (left >= width)
+    if (left >= width) {
         memcpy(p, block, (size_t)width * sizeof(float));
-    else
-        for (int64_t l = 0; l < left; l++)
+        return;
+    }
+    CNN_UNROLL(1)
+    for (int l = 0; l < width; l++)
+        if (l < (int)left)
             p[l] = block[l];
 }
 
@@ -91,7 +93,7 @@ CNN_INLINE void softmax_row(int width, int64_t cols, const float *x, float *y)
 
 K(softmax_fwd)(int64_t rows, int64_t cols, const float *x, float *y)
 {
-#define ROW(width, j) softmax_row(width, cols, x + (j) * cols, y + (j) * cols)
+#define ROW(width, j) softmax_row(width, cols, x + (j)*cols, y + (j)*cols)
     SOFTMAX_ROWS(ROW);
 #undef ROW
 }
@@ -111,7 +113,7 @@ CNN_INLINE void log_softmax_row(int width, int64_t cols, const float *x, float *
 
 K(log_softmax_fwd)(int64_t rows, int64_t cols, const float *x, float *y)
 {
-#define ROW(width, j) log_softmax_row(width, cols, x + (j) * cols, y + (j) * cols)
+#define ROW(width, j) log_softmax_row(width, cols, x + (j)*cols, y + (j)*cols)
     SOFTMAX_ROWS(ROW);
 #undef ROW
 }
@@ -151,7 +153,7 @@ CNN_INLINE void softmax_bwd_row(int width, int64_t cols, const float *y, const f
 
 K(softmax_bwd)(int64_t rows, int64_t cols, const float *y, const float *dy, float *dx)
 {
-#define ROW(width, j) softmax_bwd_row(width, cols, y + (j) * cols, dy + (j) * cols, dx + (j) * cols)
+#define ROW(width, j) softmax_bwd_row(width, cols, y + (j)*cols, dy + (j)*cols, dx + (j)*cols)
     SOFTMAX_ROWS(ROW);
 #undef ROW
 }
@@ -171,7 +173,7 @@ CNN_INLINE void log_softmax_bwd_row(int width, int64_t cols, const float *y, con
 
 K(log_softmax_bwd)(int64_t rows, int64_t cols, const float *y, const float *dy, float *dx)
 {
-#define ROW(width, j) log_softmax_bwd_row(width, cols, y + (j) * cols, dy + (j) * cols, dx + (j) * cols)
+#define ROW(width, j) log_softmax_bwd_row(width, cols, y + (j)*cols, dy + (j)*cols, dx + (j)*cols)
     SOFTMAX_ROWS(ROW);
 #undef ROW
 }
@@ -212,11 +214,11 @@ CNN_INLINE float xent_row(int width, int64_t cols, const float *x, const float *
     return m_log(sum) * total - cross;
 }
 
-K(softmax_xent_fwd)(int64_t rows, int64_t cols, const float *x, const float *t, const int32_t *label, float *loss,
-                    float *prob)
+K(softmax_xent_fwd)
+(int64_t rows, int64_t cols, const float *x, const float *t, const int32_t *label, float *loss, float *prob)
 {
 #define ROW(width, j)                                                                                                  \
-    loss[j] = xent_row(width, cols, x + (j) * cols, t ? t + (j) * cols : NULL, t ? 0 : label[j], prob + (j) * cols)
+    loss[j] = xent_row(width, cols, x + (j)*cols, t ? t + (j)*cols : NULL, t ? 0 : label[j], prob + (j)*cols)
     SOFTMAX_ROWS(ROW);
 #undef ROW
 }
@@ -240,11 +242,11 @@ CNN_INLINE void xent_bwd_row(int width, int64_t cols, const float *prob, const f
     }
 }
 
-K(softmax_xent_bwd)(int64_t rows, int64_t cols, const float *prob, const float *t, const int32_t *label,
-                    const float *dloss, float *dx)
+K(softmax_xent_bwd)
+(int64_t rows, int64_t cols, const float *prob, const float *t, const int32_t *label, const float *dloss, float *dx)
 {
 #define ROW(width, j)                                                                                                  \
-    xent_bwd_row(width, cols, prob + (j) * cols, t ? t + (j) * cols : NULL, t ? 0 : label[j], dloss[j], dx + (j) * cols)
+    xent_bwd_row(width, cols, prob + (j)*cols, t ? t + (j)*cols : NULL, t ? 0 : label[j], dloss[j], dx + (j)*cols)
     SOFTMAX_ROWS(ROW);
 #undef ROW
 }

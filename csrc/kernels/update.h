@@ -19,35 +19,30 @@ K(momentum)(int64_t n, float lr, float momentum, int64_t nesterov, const float *
 {
     if (nesterov)
         BLOCKS(n, READ_ONLY(g); UPDATED(w); UPDATED(v), float step = momentum * b_v[l] - lr * b_g[l]; b_v[l] = step;
-               b_w[l] += momentum * step - lr * b_g[l], UPDATE_DONE(w);
-               UPDATE_DONE(v))
+               b_w[l] += momentum * step - lr * b_g[l], UPDATE_DONE(w); UPDATE_DONE(v))
     else
         BLOCKS(n, READ_ONLY(g); UPDATED(w); UPDATED(v), float step = momentum * b_v[l] - lr * b_g[l]; b_v[l] = step;
-               b_w[l] += step, UPDATE_DONE(w);
-               UPDATE_DONE(v))
+               b_w[l] += step, UPDATE_DONE(w); UPDATE_DONE(v))
 }
 
 K(adam)(int64_t n, float lr, float rate1, float rate2, float epsilon, const float *g, float *w, float *m, float *v)
 {
     BLOCKS(n, READ_ONLY(g); UPDATED(w); UPDATED(m); UPDATED(v), b_m[l] += (b_g[l] - b_m[l]) * rate1;
-           b_v[l] += (b_g[l] * b_g[l] - b_v[l]) * rate2; b_w[l] -= lr * b_m[l] / (m_sqrt(b_v[l]) + epsilon),
-           UPDATE_DONE(w);
-           UPDATE_DONE(m); UPDATE_DONE(v))
+           b_v[l] += (b_g[l] * b_g[l] - b_v[l]) * rate2;
+           b_w[l] -= lr * b_m[l] / (m_sqrt(b_v[l]) + epsilon), UPDATE_DONE(w); UPDATE_DONE(m); UPDATE_DONE(v))
 }
 
-K(rmsprop)(int64_t n, float lr, float rho, float rate, float epsilon, float momentum, const float *g, float *w, float *v,
-           float *mom)
+K(rmsprop)
+(int64_t n, float lr, float rho, float rate, float epsilon, float momentum, const float *g, float *w, float *v,
+ float *mom)
 {
     if (momentum > 0.0f)
-        BLOCKS(n, READ_ONLY(g); UPDATED(w); UPDATED(v); UPDATED(mom),
-               b_v[l] = rho * b_v[l] + rate * b_g[l] * b_g[l];
-               b_mom[l] = momentum * b_mom[l] + lr * b_g[l] / m_sqrt(b_v[l] + epsilon); b_w[l] -= b_mom[l],
-               UPDATE_DONE(w);
-               UPDATE_DONE(v); UPDATE_DONE(mom))
+        BLOCKS(n, READ_ONLY(g); UPDATED(w); UPDATED(v); UPDATED(mom), b_v[l] = rho * b_v[l] + rate * b_g[l] * b_g[l];
+               b_mom[l] = momentum * b_mom[l] + lr * b_g[l] / m_sqrt(b_v[l] + epsilon);
+               b_w[l] -= b_mom[l], UPDATE_DONE(w); UPDATE_DONE(v); UPDATE_DONE(mom))
     else
         BLOCKS(n, READ_ONLY(g); UPDATED(w); UPDATED(v), b_v[l] = rho * b_v[l] + rate * b_g[l] * b_g[l];
-               b_w[l] -= lr * b_g[l] / m_sqrt(b_v[l] + epsilon), UPDATE_DONE(w);
-               UPDATE_DONE(v))
+               b_w[l] -= lr * b_g[l] / m_sqrt(b_v[l] + epsilon), UPDATE_DONE(w); UPDATE_DONE(v))
 }
 
 K(ema)(int64_t n, float momentum, float rate, const float *x, float *v)

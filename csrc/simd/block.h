@@ -10,11 +10,16 @@
 
 enum { CNN_BLOCK = 64 };
 
-/* The iterations of the next loop are independent although its arrays may be one and the same (in-place operations). */
+/* CNN_IVDEP: the iterations of the next loop are independent although its arrays may be one and the same (in-place
+ * operations). CNN_UNROLL: the next loop is unrolled n times before anything else is done to it; 1: it stays
+ * a loop. */
+#define CNN_PRAGMA(text) _Pragma(#text)
 #ifdef __clang__
 #define CNN_IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#define CNN_UNROLL(n) CNN_PRAGMA(unroll n)
 #else
 #define CNN_IVDEP _Pragma("GCC ivdep")
+#define CNN_UNROLL(n) CNN_PRAGMA(GCC unroll n)
 #endif
 
 /* Where to read the `left` elements at p as a whole block. */
@@ -41,8 +46,8 @@ static inline __attribute__((always_inline)) void block_done(float *p, int64_t l
 
 /* Run `expression` for each element: [l] is its place in the blocks. `open` sets pointers up for the block at i with
  * `left` elements to go, `close` ends it. */
-#define BLOCKS(n, open, expression, close)                                                                                  \
-    for (int64_t i = 0, left = (n); left > 0; i += CNN_BLOCK, left -= CNN_BLOCK) {                                         \
+#define BLOCKS(n, open, expression, close)                                                                             \
+    for (int64_t i = 0, left = (n); left > 0; i += CNN_BLOCK, left -= CNN_BLOCK) {                                     \
         open;                                                                                                          \
         CNN_IVDEP for (int l = 0; l < CNN_BLOCK; l++)                                                                  \
         {                                                                                                              \

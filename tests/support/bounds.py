@@ -2,6 +2,10 @@
 
 `check(op, case, actual, expected)` compares outputs. Sums of products are bounded by gamma_n times the sum of
 absolute values, which is the reference itself on absolute inputs; what only moves elements must be exact.
+
+Of long sums the worst case is hopelessly loose: it would forgive a missing term. Roundings go up and down,
+though, and n of them add up to less than 6 sqrt(n) but with a probability of 2 n exp(-18) (Higham and Mary, A new
+approach to probabilistic rounding error analysis, 2019). Cases are seeded, so chance has no further say.
 """
 
 import numpy as np
@@ -50,6 +54,11 @@ TERMS = {
 }
 
 
+def _roundings(n):
+    """How many roundings those on the way through a sum of n terms are worth."""
+    return min(n, 6 * n**0.5)
+
+
 def _absolute(case):
     """The case on absolute values and without activation."""
     inputs = [np.abs(a) if a is not None and a.dtype.kind == "f" else a for a in case.inputs]
@@ -60,7 +69,9 @@ def _absolute(case):
 def _sum(op, case, actual, expected):
     (magnitude,) = run64(IMPLEMENTATIONS[op], _absolute(case))
     # Bias, addend and the activation's own few roundings come on top.
-    assert_bounded(actual[0], expected[0], STEEPEST * magnitude + np.abs(expected[0]), TERMS[op](case.fields) + 8)
+    assert_bounded(
+        actual[0], expected[0], STEEPEST * magnitude + np.abs(expected[0]), _roundings(TERMS[op](case.fields)) + 8
+    )
 
 
 def _exact(op, case, actual, expected):
@@ -104,9 +115,9 @@ def _binary(op, case, actual, expected):
 def _stats(op, case, actual, expected):
     rows = case.fields["rows"]
     magnitude = np.abs(as_float64(case.inputs[0])).sum(0) / max(rows, 1)
-    assert_bounded(actual[0], expected[0], magnitude, rows + 2)
+    assert_bounded(actual[0], expected[0], magnitude, _roundings(rows) + 2)
     # A variance computed from the mean of squares loses what the square of the mean takes, and fails here.
-    assert_bounded(actual[1], expected[1], expected[1] + gamma(rows) * magnitude**2, rows + 8)
+    assert_bounded(actual[1], expected[1], expected[1] + gamma(_roundings(rows)) * magnitude**2, _roundings(rows) + 8)
 
 
 def _norm_magnitudes(case):
@@ -131,7 +142,7 @@ def _norm_bwd(op, case, actual, expected):
     dx = dy + (dbeta + normalised * dgamma) / f["rows"] * f["training"]
     dx = dx / np.sqrt(var + f["epsilon"]) * (1 if scale is None else scale)
     for one, other, magnitude in zip(actual, expected, (dx, dgamma, dbeta), strict=True):
-        assert_bounded(one, other, magnitude, f["rows"] + 12)
+        assert_bounded(one, other, magnitude, _roundings(f["rows"]) + 12)
 
 
 def _reduce(op, case, actual, expected):
@@ -139,18 +150,18 @@ def _reduce(op, case, actual, expected):
     magnitude = _finite(expected[0])
     if func == "sum":
         (magnitude,) = run64(IMPLEMENTATIONS[op], _absolute(case))
-    terms = 1 if func in ("max", "min") else red + 2
+    terms = 1 if func in ("max", "min") else _roundings(red) + 2
     assert_bounded(actual[0], expected[0], magnitude, terms)
 
 
 def _softmax(op, case, actual, expected):
     # Rounding x - max and exp's argument: gamma(64) is for differences up to some tens.
-    assert_bounded(actual[-1], expected[-1], expected[-1], case.fields["cols"] + 64)
+    assert_bounded(actual[-1], expected[-1], expected[-1], _roundings(case.fields["cols"]) + 64)
 
 
 def _log_softmax(op, case, actual, expected):
-    x = np.abs(as_float64(case.inputs[0])).max(1, initial=0)[:, None]
-    assert_bounded(actual[0], expected[0], np.abs(expected[0]) + x + 1, case.fields["cols"] + 8)
+    x = _finite(as_float64(case.inputs[0])).max(1, initial=0)[:, None]
+    assert_bounded(actual[0], expected[0], _finite(expected[0]) + x + 1, _roundings(case.fields["cols"]) + 8)
 
 
 def _softmax_bwd(op, case, actual, expected):
@@ -158,15 +169,15 @@ def _softmax_bwd(op, case, actual, expected):
     magnitude = y * (np.abs(dy) + (y * np.abs(dy)).sum(1, keepdims=True))
     if op == "log_softmax_bwd":
         magnitude = np.abs(dy) + np.exp(y) * np.abs(dy).sum(1, keepdims=True)
-    assert_bounded(actual[0], expected[0], magnitude, case.fields["cols"] + 32)
+    assert_bounded(actual[0], expected[0], magnitude, _roundings(case.fields["cols"]) + 32)
 
 
 def _xent_fwd(op, case, actual, expected):
     _softmax(op, case, actual, expected)
     x, t = map(as_float64, case.inputs)
     total = np.ones(len(x)) if case.fields["sparse"] else np.abs(t).sum(1)
-    magnitude = _finite(expected[0]) + total * (1 + np.abs(x).max(1, initial=0))
-    assert_bounded(actual[0], expected[0], magnitude, 2 * case.fields["cols"] + 16)
+    magnitude = _finite(expected[0]) + total * (1 + _finite(x).max(1, initial=0))
+    assert_bounded(actual[0], expected[0], magnitude, _roundings(case.fields["cols"]) + 16)
 
 
 def _xent_bwd(op, case, actual, expected):
@@ -175,7 +186,7 @@ def _xent_bwd(op, case, actual, expected):
         magnitude = prob + 1
     else:
         magnitude = prob * t.sum(1, keepdims=True) + t
-    assert_bounded(actual[0], expected[0], magnitude * dloss[:, None], case.fields["cols"] + 4)
+    assert_bounded(actual[0], expected[0], magnitude * dloss[:, None], _roundings(case.fields["cols"]) + 4)
 
 
 def _random_uniform(op, case, actual, expected):

@@ -1,7 +1,8 @@
 """Cases for every operation: descriptor fields, seeded inputs, shapes of outputs.
 
 `CASES[op]` is a list of Case. Sizes are small and odd on purpose: vectors and tiles have rests, windows
-stick out on one side only, batches are empty. To add a case, add a line to the table of its family.
+stick out on one side only, batches are empty. To add a case, add a line to the table of its family. The file is
+long because it is a list: families share the tables of windows and activations, and nothing else.
 """
 
 import zlib
@@ -537,6 +538,15 @@ def _softmax_cases():
     fields = {"rows": 4, "cols": 3, "sparse": 0}
     _add("softmax_fwd", "extreme", fields, [extreme], [(4, 3)])
     _add("log_softmax_fwd", "extreme", fields, [extreme], [(4, 3)])
+    nan, inf = np.nan, np.inf
+    special = np.array([[0, nan, 1], [inf, 0, 1], [-inf, 0, 1], [-inf, -inf, -inf], [nan, inf, -inf]], F32)
+    fields = {"rows": 5, "cols": 3, "sparse": 0}
+    _add("softmax_fwd", "specials", fields, [special], [(5, 3)])
+    _add("log_softmax_fwd", "specials", fields, [special], [(5, 3)])
+    t = np.array([[0, 0, 1]] * 5, F32)
+    _add("softmax_xent_fwd", "specials_sparse0", fields, [special, t], [(5,), (5, 3)])
+    fields = fields | {"sparse": 1}
+    _add("softmax_xent_fwd", "specials_sparse1", fields, [special, _ints(2, 2, 2, 2, 2)], [(5,), (5, 3)])
     outside, fields = _ints(0, -1, 3, 2**31 - 1, 2, -(2**31)), {"rows": 6, "cols": 3, "sparse": 1}
     _add("softmax_xent_fwd", "out_of_range", fields, [(6, 3), outside], [(6,), (6, 3)])
     _add("softmax_xent_bwd", "out_of_range", fields, [(6, 3), outside, (6,)], [(6, 3)])

@@ -2,7 +2,7 @@
 
 The same signatures as in cnnengine/reference; test_reference.py compares the two in float64. Dims:
 n, h, w, c images, height, width, channels of the input; k filters; r, s kernel; p, q output;
-m depth multiplier or rows.
+m depth multiplier or rows. The file is long because it is a list, a few lines an operation.
 """
 
 import math
@@ -342,7 +342,8 @@ def softmax_xent_fwd(d, x, t, loss, prob):
     logs = np.empty_like(prob)
     log_softmax_fwd(d, x, logs)
     for row in range(d.rows):
-        loss[row] = -sum(target * log for target, log in zip(_target(d, t, row), logs[row], strict=True))
+        pairs = zip(_target(d, t, row), logs[row], strict=True)
+        loss[row] = -sum(target * log for target, log in pairs if target != 0)
 
 
 def softmax_xent_bwd(d, prob, t, dloss, dx):

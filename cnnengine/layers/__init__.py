@@ -1,0 +1,29 @@
+"""Layers: what a network is made of, in terms of operations. They know nothing of graphs, programs or models."""
+
+from cnnengine.layers.activations import ELU, Activation, LeakyReLU, ReLU, Softmax
+from cnnengine.layers.batch_normalization import BatchNormalization
+from cnnengine.layers.convolution import Conv1D, Conv2D, DepthwiseConv1D, DepthwiseConv2D
+from cnnengine.layers.dense import Dense
+from cnnengine.layers.dropout import Dropout
+from cnnengine.layers.function_layer import FunctionLayer
+from cnnengine.layers.input_layer import Input, InputLayer
+from cnnengine.layers.input_spec import InputSpec
+from cnnengine.layers.lambda_layer import Identity, Lambda
+from cnnengine.layers.layer import Layer
+from cnnengine.layers.merging import (
+    Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract,
+    add, average, concatenate, maximum, minimum, multiply, subtract,
+)  # fmt: skip
+from cnnengine.layers.pooling import (
+    AveragePooling1D, AveragePooling2D, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalMaxPooling1D,
+    GlobalMaxPooling2D, MaxPooling1D, MaxPooling2D,
+)  # fmt: skip
+from cnnengine.layers.reshaping import Flatten, Permute, RepeatVector, Reshape, ZeroPadding1D, ZeroPadding2D
+
+Convolution1D, Convolution2D = Conv1D, Conv2D
+MaxPool1D, MaxPool2D = MaxPooling1D, MaxPooling2D
+AvgPool1D, AvgPool2D = AveragePooling1D, AveragePooling2D
+GlobalMaxPool1D, GlobalMaxPool2D = GlobalMaxPooling1D, GlobalMaxPooling2D
+GlobalAvgPool1D, GlobalAvgPool2D = GlobalAveragePooling1D, GlobalAveragePooling2D
+
+__all__ = [name for name in dir() if not name.startswith("_")]

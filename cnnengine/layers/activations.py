@@ -1,0 +1,109 @@
+"""Activation functions as layers."""
+
+from cnnengine import activations, ops
+from cnnengine.core.errors import ConfigError
+from cnnengine.core.registry import export
+from cnnengine.layers.layer import Layer
+
+
+class Elementwise(Layer):
+    """A layer without weights whose output has the shape of its input."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.built = True
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+
+def _number(value, name, minimum=None):
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+    if not is_number or (minimum is not None and value < minimum):
+        at_least = "" if minimum is None else f" of at least {minimum}"
+        raise ConfigError(f"{name} must be a number{at_least}. Received: {value!r}")
+    return float(value)
+
+
+@export("keras.layers")
+class Activation(Elementwise):
+    """activation(x) for an activation given by name or function."""
+
+    def __init__(self, activation, **kwargs):
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def call(self, inputs):
+        return self.activation(inputs)
+
+    def get_config(self):
+        return super().get_config() | {"activation": activations.serialize(self.activation)}
+
+
+@export("keras.layers")
+class ReLU(Elementwise):
+    """max_value where x >= max_value, x where x >= threshold, else negative_slope * (x - threshold)."""
+
+    def __init__(self, max_value=None, negative_slope=0.0, threshold=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.max_value = None if max_value is None else _number(max_value, "max_value", 0)
+        self.negative_slope = _number(0.0 if negative_slope is None else negative_slope, "negative_slope", 0)
+        self.threshold = _number(0.0 if threshold is None else threshold, "threshold", 0)
+
+    def call(self, inputs):
+        return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
+
+    def get_config(self):
+        return super().get_config() | {
+            "max_value": self.max_value,
+            "negative_slope": self.negative_slope,
+            "threshold": self.threshold,
+        }
+
+
+@export("keras.layers")
+class LeakyReLU(Elementwise):
+    """x where positive, else negative_slope * x."""
+
+    def __init__(self, negative_slope=0.3, **kwargs):
+        negative_slope = kwargs.pop("alpha", negative_slope)  # its name in Keras 2
+        super().__init__(**kwargs)
+        self.negative_slope = _number(negative_slope, "negative_slope", 0)
+
+    def call(self, inputs):
+        return ops.leaky_relu(inputs, self.negative_slope)
+
+    def get_config(self):
+        return super().get_config() | {"negative_slope": self.negative_slope}
+
+
+@export("keras.layers")
+class ELU(Elementwise):
+    """x where positive, else alpha * (e**x - 1) (Clevert et al. 2015)."""
+
+    def __init__(self, alpha=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.alpha = _number(alpha, "alpha")
+
+    def call(self, inputs):
+        return ops.elu(inputs, self.alpha)
+
+    def get_config(self):
+        return super().get_config() | {"alpha": self.alpha}
+
+
+@export("keras.layers")
+class Softmax(Elementwise):
+    """exp(x) / sum(exp(x)) along an axis or axes; where `mask` is False the result is 0."""
+
+    def __init__(self, axis=-1, **kwargs):
+        super().__init__(**kwargs)
+        self.axis = axis if isinstance(axis, int) else list(axis)
+
+    def call(self, inputs, mask=None):
+        if mask is not None:
+            inputs = inputs + (1.0 - ops.cast(mask, "float32")) * -3e38
+        return ops.softmax(inputs, self.axis)
+
+    def get_config(self):
+        return super().get_config() | {"axis": self.axis}

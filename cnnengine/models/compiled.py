@@ -1,0 +1,162 @@
+"""What `compile` fixes: losses and metrics, matched with the model's outputs."""
+
+import numpy as np
+
+from cnnengine import losses, metrics, ops
+from cnnengine.core.errors import ConfigError, ShapeError
+from cnnengine.core.tree import flatten
+
+
+def per_output(value, names, what):
+    """One item an output from a single item, a list or a dict by output name. Raises ConfigError."""
+    if isinstance(value, dict):
+        unknown = sorted(set(value) - set(names))
+        if unknown:
+            raise ConfigError(f"{what}: unknown output(s) {unknown}. Expected: {names}")
+        return [value.get(name) for name in names]
+    if isinstance(value, (list, tuple)):
+        if len(value) != len(names):
+            raise ConfigError(f"{what}: expected one item for each of {len(names)} outputs. Received: {len(value)}")
+        return list(value)
+    return [value] * len(names)
+
+
+class CompiledLoss:
+    """The sum of the outputs' losses.
+
+    Args:
+        loss: name, Loss, function, or a list or dict of them, one an output.
+        weights: factor of each output's loss, in the same form; None: 1.
+        names: names of the outputs.
+    """
+
+    def __init__(self, loss, weights, names):
+        self.losses = [None if item is None else losses.get(item) for item in per_output(loss, names, "loss")]
+        self.weights = [1.0 if w is None else float(w) for w in per_output(weights, names, "loss_weights")]
+        if not any(self.losses):
+            raise ConfigError("At least one output needs a loss")
+        self.names = names
+
+    def targets(self, y):
+        """Arrays of the right type for a step from what the user gave. Raises ShapeError, ConfigError."""
+        leaves = [None] * len(self.losses) if y is None else _leaves(y, self.names)
+        if len(leaves) != len(self.losses):
+            raise ShapeError(f"Expected targets for {len(self.losses)} output(s). Received: {len(leaves)}")
+        return [self._target(item, leaf) for item, leaf in zip(self.losses, leaves)]
+
+    @staticmethod
+    def _target(loss, y):
+        if y is None:
+            if loss is not None:
+                raise ConfigError("y must be given: the model was compiled with a loss")
+            return None
+        whole = getattr(loss, "integer_targets", False)
+        return np.ascontiguousarray(y, np.int32 if whole else np.float32).reshape(np.shape(y))
+
+    def check(self, y, outputs):
+        """Raise when class numbers are not those of the outputs' last axes, given their shapes."""
+        for loss, leaf, shape in zip(self.losses, _leaves(y, self.names), outputs):
+            if leaf is not None and getattr(loss, "integer_targets", False):
+                loss.check_targets(np.asarray(leaf), shape[-1])
+
+    def __call__(self, targets, outputs, sample_weights):
+        """(total, [each output's loss]) as values."""
+        parts = []
+        for loss, y, y_pred, weight in zip(self.losses, targets, outputs, sample_weights):
+            parts.append(None if loss is None else loss(y, y_pred, sample_weight=weight))
+        weighted = [part * w if w != 1.0 else part for part, w in zip(parts, self.weights) if part is not None]
+        total = weighted[0]
+        for part in weighted[1:]:
+            total = total + part
+        return total, parts
+
+
+def _leaves(y, names):
+    if isinstance(y, dict):
+        return [y.get(name) for name in names]
+    return list(y) if isinstance(y, (list, tuple)) else [y]
+
+
+def leaves_of(y, names):
+    """Targets or weights in the order of the outputs, from an array, a list or a dict by name."""
+    return _leaves(y, names)
+
+
+class CompiledMetrics:
+    """The metrics of each output, resolved for the shapes of targets and outputs.
+
+    Args:
+        plain, weighted: `metrics` and `weighted_metrics` of compile.
+        names: names of the outputs.
+        targets, outputs: shapes, one an output; a target's may be None.
+    """
+
+    def __init__(self, plain, weighted, names, targets, outputs):
+        self._of_output = []  # (metric, output, uses sample weights)
+        self.names = {}
+        for group, uses_weights in ((plain, False), (weighted, True)):
+            for i, items in enumerate(_per_output_lists(group, names)):
+                for item in items:
+                    metric = _resolve(item, targets[i], outputs[i])
+                    self._of_output.append((metric, i, uses_weights))
+                    prefix = f"{names[i]}_" if len(names) > 1 else ""
+                    self.names[id(metric)] = prefix + metric.name
+
+    @property
+    def metrics(self):
+        return [metric for metric, _, _ in self._of_output]
+
+    def update(self, targets, outputs, sample_weights):
+        """Record the updates of all metrics' states."""
+        for metric, i, uses_weights in self._of_output:
+            if targets[i] is not None:
+                weight = sample_weights[i] if uses_weights else None
+                metric.update_state(targets[i], outputs[i], sample_weight=weight)
+
+    def results(self):
+        """{name: value}; a metric that gives several values gives several entries."""
+        out = {}
+        for metric in self.metrics:
+            value = metric.result()
+            if isinstance(value, dict):
+                out |= value
+            else:
+                out[self.names[id(metric)]] = value
+        return out
+
+
+def _per_output_lists(group, names):
+    """A list of metrics for each output from the forms that compile takes."""
+    if group is None:
+        return [[] for _ in names]
+    if isinstance(group, dict):
+        per = per_output(group, names, "metrics")
+    elif len(names) == 1:
+        per = [group if isinstance(group, (list, tuple)) and len(flatten(group)) == len(group) else flatten(group)]
+    else:
+        per = per_output(group, names, "metrics") if isinstance(group, (list, tuple)) else [group] * len(names)
+    return [[] if item is None else list(item) if isinstance(item, (list, tuple)) else [item] for item in per]
+
+
+def _resolve(item, target, output):
+    """A Metric from a name, a Metric or a function; "accuracy" and "crossentropy" by the shapes."""
+    lowered = item.lower() if isinstance(item, str) else None
+    if lowered in ("accuracy", "acc"):
+        metric = metrics.resolve_accuracy(target, output)
+        metric.name = item
+        return metric
+    if lowered in ("crossentropy", "ce"):
+        metric = metrics.resolve_crossentropy(target, output)
+        metric.name = item
+        return metric
+    return metrics.get(item)
+
+
+def regularisation(weights):
+    """Sum of the penalties on trainable weights, or None."""
+    total = None
+    for variable in weights:
+        if variable.regularizer is not None:
+            penalty = variable.regularizer(variable)
+            total = penalty if total is None else ops.add(total, penalty)
+    return total

@@ -1,0 +1,167 @@
+"""Batches: from arrays (or anything that gives batches) to what a step takes."""
+
+import numpy as np
+
+from cnnengine.core.errors import ConfigError, DTypeError, ShapeError
+from cnnengine.core.seeds import generator, next_seed
+from cnnengine.core.tree import flatten, map_structure
+
+
+def as_numbers(x, what):
+    """A NumPy array of numbers. Raises DTypeError."""
+    array = np.asarray(x)
+    if array.dtype.kind not in "bfiu":
+        raise DTypeError(f"{what} must hold numbers. Received: dtype {array.dtype}")
+    if array.ndim == 0:
+        raise ShapeError(f"{what} must have a batch axis. Received: a single number")
+    return array
+
+
+def unpack(data):
+    """(x, y, sample_weight) from what a generator or dataset yields."""
+    if not isinstance(data, (tuple, list)):
+        return data, None, None
+    if len(data) > 3:
+        raise ConfigError(f"A batch must be x, (x, y) or (x, y, sample_weight). Received: {len(data)} items")
+    return (*data, None, None)[:3]
+
+
+class ArrayBatches:
+    """Batches of arrays held in memory.
+
+    Args:
+        x, y, sample_weight: arrays or structures of arrays with the same number of samples; y and weights may be None.
+        batch_size: int.
+        shuffle: True: all samples in a new order each epoch; "batch": only within each batch.
+        seed: of the order; None for a fresh one.
+    """
+
+    def __init__(self, x, y=None, sample_weight=None, batch_size=32, shuffle=False, seed=None):
+        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+            raise ConfigError(f"batch_size must be an int of at least 1. Received: {batch_size!r}")
+        names = ("x", "y", "sample_weight")
+        parts = [
+            None if part is None else map_structure(lambda a, n=name: as_numbers(a, n), part)
+            for part, name in zip((x, y, sample_weight), names)
+        ]
+        self.x, self.y, self.sample_weight = parts
+        counts = {a.shape[0] for part in parts if part is not None for a in flatten(part)}
+        if len(counts) != 1:
+            raise ShapeError(f"x, y and sample_weight must have the same number of samples. Received: {sorted(counts)}")
+        self.samples = counts.pop()
+        self.batch_size = int(batch_size)
+        self.shuffle = shuffle
+        self._seed = next_seed() if shuffle and seed is None else seed
+
+    def __len__(self):
+        return -(-self.samples // self.batch_size)
+
+    def _order(self, epoch):
+        rng = generator(self._seed, epoch)
+        if self.shuffle != "batch":
+            return rng.permutation(self.samples)
+        starts = range(0, self.samples, self.batch_size)
+        return np.concatenate([s + rng.permutation(min(self.batch_size, self.samples - s)) for s in starts])
+
+    def batches(self, epoch=0):
+        """Yield (x, y, sample_weight) of one epoch."""
+        order = self._order(epoch) if self.shuffle else None
+        for start in range(0, self.samples, self.batch_size):
+            stop = min(start + self.batch_size, self.samples)
+            pick = slice(start, stop) if order is None else order[start:stop]
+            yield tuple(
+                None if part is None else map_structure(lambda a, p=pick: a[p], part)
+                for part in (self.x, self.y, self.sample_weight)
+            )
+
+
+class GivenBatches:
+    """Batches from a generator, an iterable, or an object with `__len__` and `__getitem__` (a PyDataset).
+
+    Args:
+        source: what yields x, (x, y) or (x, y, sample_weight).
+        steps: batches in an epoch; None: until the source ends.
+    """
+
+    def __init__(self, source, steps=None):
+        self._source = source
+        self._is_indexed = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+        self._steps = steps
+        self._iterator = None
+
+    @property
+    def steps(self):
+        """Batches in an epoch, None when not known before its end."""
+        if self._steps is not None:
+            return self._steps
+        return len(self._source) if self._is_indexed else None
+
+    def batches(self, epoch=0):
+        if self._is_indexed:
+            for i in range(self.steps):
+                yield unpack(self._source[i])
+            if hasattr(self._source, "on_epoch_end"):
+                self._source.on_epoch_end()
+            return
+        if self._iterator is None or self._steps is None:
+            self._iterator = iter(self._source)
+        for count, batch in enumerate(self._iterator, 1):
+            yield unpack(batch)
+            if count == self._steps:
+                return
+
+
+def make_batches(x, y, sample_weight, batch_size, shuffle=False, steps=None):
+    """Batches from the arguments of fit, evaluate or predict. Raises ConfigError."""
+    if x is None:
+        raise ConfigError("x must be given")
+    is_source = not hasattr(x, "shape") and not isinstance(x, (list, tuple, dict))
+    if is_source and (hasattr(x, "__iter__") or hasattr(x, "__getitem__")):
+        if y is not None or sample_weight is not None:
+            raise ConfigError("y and sample_weight must come from the dataset itself, not as arguments beside it")
+        return GivenBatches(x, steps)
+    return ArrayBatches(x, y, sample_weight, 32 if batch_size is None else batch_size, shuffle)
+
+
+def steps_of(batches, limit=None):
+    """Batches in an epoch, None when not known; at most `limit`."""
+    count = len(batches) if isinstance(batches, ArrayBatches) else batches.steps
+    if limit is None:
+        return count
+    return limit if count is None else min(limit, count)
+
+
+def split_validation(parts, fraction):
+    """((training parts), (validation parts)): the last share of each array, before any shuffling.
+
+    Raises:
+        ConfigError: a share outside (0, 1), data that are not arrays, or an empty side.
+    """
+    if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 < fraction < 1:
+        raise ConfigError(f"validation_split must be a number between 0 and 1. Received: {fraction!r}")
+    leaves = [leaf for part in parts if part is not None for leaf in flatten(part)]
+    if not all(hasattr(leaf, "__len__") for leaf in leaves):
+        raise ConfigError("validation_split needs arrays; a generator must bring its own validation_data")
+    samples = len(leaves[0])
+    at = int(np.floor(samples * (1.0 - fraction)))
+    if at in (0, samples):
+        raise ConfigError(f"validation_split={fraction} of {samples} samples leaves one side empty")
+
+    def cut(part, key):
+        return None if part is None else map_structure(lambda a: np.asarray(a)[key], part)
+
+    return tuple(cut(p, slice(0, at)) for p in parts), tuple(cut(p, slice(at, None)) for p in parts)
+
+
+def class_weights(y, weights):
+    """One weight a sample from a dict of class weights; classes that are not named weigh 1.
+
+    Args:
+        y: class numbers (n,) or (n, 1), or one-hot rows (n, classes).
+    """
+    y = np.asarray(y)
+    classes = y.argmax(-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y)).astype(np.int64)
+    out = np.ones(classes.shape, np.float32)
+    for label, weight in weights.items():
+        out[classes == label] = weight
+    return out

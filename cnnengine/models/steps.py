@@ -1,0 +1,101 @@
+"""What a training or evaluation step computes, as one program.
+
+Forward, loss, metrics; in training also the gradients and the optimizer's updates. All of it is traced into one graph.
+"""
+
+from cnnengine import ops
+from cnnengine.core.errors import ConfigError
+from cnnengine.core.spec import TensorSpec, standard_dtype
+from cnnengine.core.tree import flatten, map_structure, pack_like
+from cnnengine.engine.build import build_program
+from cnnengine.graph.gradients import gradients
+from cnnengine.models.compiled import CompiledMetrics, regularisation
+
+
+def _spec(array):
+    return TensorSpec(array.shape, standard_dtype(array.dtype))
+
+
+def build_step(model, x, arrays, targets, weights, training):
+    """The program of a step for arrays of these shapes, from the model's cache.
+
+    Args:
+        x: the inputs as the user gave them (for their structure), `arrays` the same as flat arrays.
+        targets, weights: one array an output, None where there is none.
+
+    Returns:
+        the program; its inputs are the arrays, targets and weights that are there, and in training the optimizer's rates.
+    """
+    structure = map_structure(lambda _: None, x) if isinstance(x, (list, tuple, dict)) else None
+    present = [a for a in (*targets, *weights) if a is not None]
+    specs = [*model._specs_of(arrays), *map(_spec, present)]
+    if training:
+        specs.append(TensorSpec((len(model.optimizer.step_rates()),)))
+    shape_key = tuple(None if a is None else _spec(a) for a in (*targets, *weights))
+    key = ("step", training, tuple(specs), shape_key)
+
+    def build():
+        _build_state(model)
+
+        def step(tracer, *values):
+            parts = _Parts(values, structure, len(arrays), targets, weights)
+            return _record(model, tracer, parts, training)
+
+        return build_program(step, specs, training, None if training else model._prepared)
+
+    return model._programs.get(key, build)
+
+
+def _build_state(model):
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_weights)
+
+
+class _Parts:
+    """The traced inputs of a step, told apart."""
+
+    def __init__(self, values, structure, inputs, targets, weights):
+        values = list(values)
+        self.x = pack_like(structure, values[:inputs])
+        rest = iter(values[inputs:])
+        self.targets = [None if a is None else next(rest) for a in targets]
+        self.weights = [None if a is None else next(rest) for a in weights]
+        self.rates = next(rest, None)
+
+
+def _record(model, tracer, parts, training):
+    outputs = flatten(model(parts.x, training=training))
+    total, each = model._compiled_loss(parts.targets, outputs, parts.weights)
+    for extra in (regularisation(model.trainable_weights), *tracer.losses):
+        total = total if extra is None else ops.add(total, extra)
+    if total.shape != ():
+        raise ConfigError(f"A loss must reduce to one number. Received: shape {total.shape}")
+    _track(model, parts, outputs, total, each)
+    if training:
+        _learn(model, tracer, total, parts.rates)
+    return []
+
+
+def _track(model, parts, outputs, total, each):
+    """Update the state of the loss's average and of all metrics."""
+    samples = float(flatten(parts.x)[0].shape[0])
+    model._loss_tracker.update_state(total, sample_weight=samples)
+    for tracker, loss in zip(model._part_trackers, [part for part in each if part is not None]):
+        tracker.update_state(loss, sample_weight=samples)
+    if model._compiled_metrics is None:
+        args = model._compile_args
+        shapes = [None if y is None else y.shape for y in parts.targets]
+        model._compiled_metrics = CompiledMetrics(
+            args["metrics"], args["weighted_metrics"], model._compiled_loss.names, shapes, [y.shape for y in outputs]
+        )
+    model._compiled_metrics.update(parts.targets, outputs, parts.weights)
+
+
+def _learn(model, tracer, total, rates):
+    """Gradients of all trainable weights, and the optimizer's updates."""
+    weights = model.trainable_weights
+    slopes = gradients(tracer.graph, total, [tracer.leaf(variable) for variable in weights])
+    pairs = [(slope, variable) for slope, variable in zip(slopes, weights) if slope is not None]
+    if not pairs:
+        raise ConfigError("The loss depends on no trainable weight: there is nothing to train")
+    model.optimizer.apply_traced([slope for slope, _ in pairs], [variable for _, variable in pairs], rates)
