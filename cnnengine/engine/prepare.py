@@ -129,7 +129,7 @@ def _key(value):
         return array.shape, array.dtype.str, array.tobytes()
     node = value.node
     attrs = repr(sorted(node.attrs.items(), key=lambda item: item[0]))
-    return node.op.name, attrs, node.outputs.index(value), tuple(v and _key(v) for v in node.inputs)
+    return node.op.name, attrs, node.outputs.index(value), tuple(None if v is None else _key(v) for v in node.inputs)
 
 
 def _ancestors(value):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnengine.core.errors import ConfigError, ShapeError
+from cnnengine.core.errors import ShapeError
 from cnnengine.core.registry import export
 from cnnengine.core.spec import MAX_ELEMENTS, STORAGE, standard_dtype
 
@@ -42,10 +42,3 @@ class Initializer:
 def as_stored(values, dtype):
     """An array in the storage type of a dtype. Raises DTypeError."""
     return np.ascontiguousarray(values, STORAGE[standard_dtype(dtype)]).reshape(np.shape(values))
-
-
-def checked_positive_sizes(shape, rank, what):
-    """A shape of at least (or, for a tuple, exactly) `rank` axes. Raises ConfigError."""
-    if len(shape) < rank:
-        raise ConfigError(f"{what} needs a shape of at least {rank} axes. Received: {shape}")
-    return shape

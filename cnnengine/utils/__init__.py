@@ -1,6 +1,7 @@
 """Helpers around training: labels, scaling, splitting, downloads, the progress bar."""
 
 from cnnengine.callbacks.progbar import Progbar
+from cnnengine.core.seeds import set_random_seed
 from cnnengine.utils.download import get_file
 from cnnengine.utils.numerical import fit_standardization, normalize, standardize, to_categorical
 from cnnengine.utils.splitting import split_dataset
@@ -10,6 +11,7 @@ __all__ = [
     "fit_standardization",
     "get_file",
     "normalize",
+    "set_random_seed",
     "split_dataset",
     "standardize",
     "to_categorical",

@@ -7,6 +7,7 @@
 
 #include "core/kernels.h"
 #include "core/team.h"
+#include "drivers/integers.h"
 
 enum { WIDE = 64, BLOCK_FLOATS = 32768, BLOCK_ROWS_MIN = 32, BLOCK_ROWS_MAX = 1024, CHUNK_FLOATS = 4096, PIECE = 16 };
 
@@ -16,18 +17,13 @@ typedef struct {
     int64_t block_rows, blocks;
 } plan_t;
 
-static int64_t limited(int64_t x, int64_t lo, int64_t hi)
-{
-    return x < lo ? lo : x > hi ? hi : x;
-}
-
 static plan_t plan_of(const cnn_batch_norm *d)
 {
     plan_t p = {.fold = d->c > 0 && d->c < WIDE ? WIDE / d->c : 1};
     p.cols = p.fold * d->c;
     p.rows = d->rows / p.fold;
     p.rest = d->rows % p.fold * d->c;
-    p.block_rows = limited(BLOCK_FLOATS / (p.cols > 0 ? p.cols : 1), BLOCK_ROWS_MIN, BLOCK_ROWS_MAX);
+    p.block_rows = cnn_limited(BLOCK_FLOATS / (p.cols > 0 ? p.cols : 1), BLOCK_ROWS_MIN, BLOCK_ROWS_MAX);
     p.blocks = (p.rows + p.block_rows - 1) / p.block_rows;
     return p;
 }
@@ -113,7 +109,7 @@ static double scale_of(const cnn_batch_norm *d, const float *var, const float *g
 static void normalize(const cnn_batch_norm *d, int64_t rows, int64_t cols, const float *x, const float *mean,
                       const float *scale, const float *shift, const float *addend, float *y)
 {
-    int64_t step = limited(CHUNK_FLOATS / (cols > 0 ? cols : 1), 1, rows > 0 ? rows : 1);
+    int64_t step = cnn_limited(CHUNK_FLOATS / (cols > 0 ? cols : 1), 1, rows > 0 ? rows : 1);
     for (int64_t j = 0; j < rows; j += step) {
         int64_t n = rows - j < step ? rows - j : step;
         float *out = y + j * cols;

@@ -5,14 +5,10 @@
 
 #include "core/kernels.h"
 #include "core/team.h"
+#include "drivers/integers.h"
 #include "drivers/walk.h"
 
 enum { GRAIN = 1024, SQUARE = 16 };
-
-static int64_t limited(int64_t x, int64_t lo, int64_t hi)
-{
-    return x < lo ? lo : x > hi ? hi : x;
-}
 
 static int64_t product(const int64_t *dims, int64_t n)
 {
@@ -25,12 +21,6 @@ static int64_t product(const int64_t *dims, int64_t n)
 static void copy(float *y, const float *x, int64_t n)
 {
     memcpy(y, x, (size_t)n * sizeof(float));
-}
-
-static void fill(float *y, int64_t n, float value)
-{
-    for (int64_t i = 0; i < n; i++)
-        y[i] = value;
 }
 
 /* The axis of y that is contiguous in x, if it is not the last. */
@@ -47,7 +37,7 @@ static void transpose_square(const cnn_walk *w, int64_t axis, int64_t pitch, int
                              int32_t *y)
 {
     int64_t last = w->ndim - 1, step = w->stride[0][last];
-    int64_t rows = limited(w->dims[axis] - i, 0, SQUARE), cols = limited(w->dims[last] - j, 0, SQUARE);
+    int64_t rows = cnn_limited(w->dims[axis] - i, 0, SQUARE), cols = cnn_limited(w->dims[last] - j, 0, SQUARE);
     int32_t square[SQUARE][SQUARE];
     for (int64_t b = 0; b < cols; b++)
         for (int64_t a = 0; a < rows; a++)
@@ -73,7 +63,7 @@ static void transpose_planes(const cnn_walk *w, int64_t axis, const int32_t *x, 
 
 static void transpose(const void *desc, void *const *buf, cnn_team *team)
 {
-    const struct cnn_transpose *d = desc;
+    const cnn_transpose *d = desc;
     cnn_walk w;
     int64_t lo, hi;
     cnn_walk_start(&w);
@@ -101,7 +91,7 @@ static void row_index(int64_t i, const int64_t *dims, int64_t ndim, int64_t *ind
 }
 
 /* A row of y is `value`, or a row of x with `value` at both ends. */
-static void pad_row(const struct cnn_pad *d, int64_t row, const float *x, float *y)
+static void pad_row(const cnn_pad *d, int64_t row, const float *x, float *y)
 {
     int64_t out[CNN_MAX_DIMS], index[CNN_MAX_DIMS], last = d->ndim - 1, from = 0;
     for (int64_t axis = 0; axis < d->ndim; axis++)
@@ -110,19 +100,19 @@ static void pad_row(const struct cnn_pad *d, int64_t row, const float *x, float 
     for (int64_t axis = 0; axis < last; axis++) {
         int64_t at = index[axis] - d->before[axis];
         if (at < 0 || at >= d->dims[axis]) {
-            fill(y, out[last], (float)d->value);
+            cnn_k->fill(out[last], (float)d->value, y);
             return;
         }
         from = from * d->dims[axis] + at;
     }
-    fill(y, d->before[last], (float)d->value);
+    cnn_k->fill(d->before[last], (float)d->value, y);
     copy(y + d->before[last], x + from * d->dims[last], d->dims[last]);
-    fill(y + d->before[last] + d->dims[last], d->after[last], (float)d->value);
+    cnn_k->fill(d->after[last], (float)d->value, y + d->before[last] + d->dims[last]);
 }
 
 static void pad(const void *desc, void *const *buf, cnn_team *team)
 {
-    const struct cnn_pad *d = desc;
+    const cnn_pad *d = desc;
     int64_t last = d->ndim - 1, rows = 1, lo, hi;
     float *y = buf[1];
     for (int64_t axis = 0; axis < last; axis++)
@@ -135,7 +125,7 @@ static void pad(const void *desc, void *const *buf, cnn_team *team)
 
 static void slice(const void *desc, void *const *buf, cnn_team *team)
 {
-    const struct cnn_slice *d = desc;
+    const cnn_slice *d = desc;
     const float *x = buf[0];
     float *y = buf[1];
     int64_t index[CNN_MAX_DIMS], last = d->ndim - 1, cols = d->out[last], lo, hi;
@@ -155,7 +145,7 @@ static void slice(const void *desc, void *const *buf, cnn_team *team)
 }
 
 /* Is cell `at` of an axis one that the slice takes, and which? -1: it is not. */
-static int64_t taken(const struct cnn_slice *d, int64_t axis, int64_t at)
+static int64_t taken(const cnn_slice *d, int64_t axis, int64_t at)
 {
     int64_t off = at - d->start[axis], i = off / d->step[axis];
     return off % d->step[axis] == 0 && i >= 0 && i < d->out[axis] ? i : -1;
@@ -164,7 +154,7 @@ static int64_t taken(const struct cnn_slice *d, int64_t axis, int64_t at)
 /* Row by row of dx, so that each is written once. */
 static void unslice(const void *desc, void *const *buf, cnn_team *team)
 {
-    const struct cnn_slice *d = desc;
+    const cnn_slice *d = desc;
     const float *dy = buf[0];
     int64_t index[CNN_MAX_DIMS], last = d->ndim - 1, lo, hi;
     cnn_team_range(team, product(d->dims, last), &lo, &hi);
@@ -177,7 +167,7 @@ static void unslice(const void *desc, void *const *buf, cnn_team *team)
             inside &= i >= 0;
             from = from * d->out[axis] + i;
         }
-        fill(dx, d->dims[last], 0.0f);
+        cnn_k->fill(d->dims[last], 0.0f, dx);
         for (int64_t i = 0; inside && i < d->out[last]; i++)
             dx[d->start[last] + i * d->step[last]] = dy[from * d->out[last] + i];
     }
@@ -185,7 +175,7 @@ static void unslice(const void *desc, void *const *buf, cnn_team *team)
 
 static void concat(const void *desc, void *const *buf, cnn_team *team)
 {
-    const struct cnn_concat *d = desc;
+    const cnn_concat *d = desc;
     float *y = buf[d->count];
     int64_t total = 0, lo, hi;
     for (int64_t i = 0; i < d->count; i++)
@@ -200,7 +190,7 @@ static void concat(const void *desc, void *const *buf, cnn_team *team)
 
 static void gather(const void *desc, void *const *buf, cnn_team *team)
 {
-    const struct cnn_gather *d = desc;
+    const cnn_gather *d = desc;
     const float *x = buf[0];
     const int32_t *index = buf[1];
     float *y = buf[2];
@@ -210,20 +200,20 @@ static void gather(const void *desc, void *const *buf, cnn_team *team)
         if (index[i] >= 0 && index[i] < d->rows)
             copy(y + i * d->cols, x + index[i] * d->cols, d->cols);
         else
-            fill(y + i * d->cols, d->cols, __builtin_nanf(""));
+            cnn_k->fill(d->cols, __builtin_nanf(""), y + i * d->cols);
     }
 }
 
 /* Each thread owns rows of dx and looks through all indices for them. */
 static void scatter_add(const void *desc, void *const *buf, cnn_team *team)
 {
-    const struct cnn_gather *d = desc;
+    const cnn_gather *d = desc;
     const float *dy = buf[0];
     const int32_t *index = buf[1];
     float *dx = buf[2];
     int64_t lo, hi;
     cnn_team_range(team, d->rows, &lo, &hi);
-    fill(dx + lo * d->cols, (hi - lo) * d->cols, 0.0f);
+    cnn_k->fill((hi - lo) * d->cols, 0.0f, dx + lo * d->cols);
     for (int64_t i = 0; i < d->count; i++) {
         if (index[i] < lo || index[i] >= hi)
             continue;
@@ -235,12 +225,12 @@ static void scatter_add(const void *desc, void *const *buf, cnn_team *team)
 
 static void one_hot(const void *desc, void *const *buf, cnn_team *team)
 {
-    const struct cnn_gather *d = desc;
+    const cnn_gather *d = desc;
     const int32_t *index = buf[0];
     float *y = buf[1];
     int64_t lo, hi;
     cnn_team_range(team, d->count, &lo, &hi);
-    fill(y + lo * d->cols, (hi - lo) * d->cols, 0.0f);
+    cnn_k->fill((hi - lo) * d->cols, 0.0f, y + lo * d->cols);
     for (int64_t i = lo; i < hi; i++)
         if (index[i] >= 0 && index[i] < d->cols)
             y[i * d->cols + index[i]] = 1.0f;

@@ -49,12 +49,6 @@ static void taps_backward(const cnn_pool2d *d, cnn_range p, int64_t h, int64_t w
         }
 }
 
-static void fill(float *y, int64_t n, float value)
-{
-    for (int64_t i = 0; i < n; i++)
-        y[i] = value;
-}
-
 /* One output row p. A window without a valid cell has no maximum: -infinity. */
 static void max_row(const cnn_pool2d *d, int64_t p, const float *x, float *y, uint8_t *index)
 {
@@ -67,7 +61,7 @@ static void max_row(const cnn_pool2d *d, int64_t p, const float *x, float *y, ui
             cnn_k->max_pool2d_fwd(taps.count, taps.offset, taps.tap, run, d->stride_w * d->c, d->c, x, y + q * d->c,
                                   index + q * d->c);
         } else {
-            fill(y + q * d->c, run * d->c, -__builtin_inff());
+            cnn_k->fill(run * d->c, -__builtin_inff(), y + q * d->c);
             memset(index + q * d->c, 0, (size_t)(run * d->c));
         }
     }

@@ -7,6 +7,7 @@
 
 #include "core/kernels.h"
 #include "core/team.h"
+#include "drivers/integers.h"
 
 enum { WIDE = 64, BLOCK_FLOATS = 32768, BLOCK_ROWS_MIN = 64, CHUNK = 2048, CONTIGUOUS_BLOCK = 8192, PIECE = 16 };
 
@@ -19,11 +20,6 @@ static int64_t ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-static int64_t clamped(int64_t x, int64_t lo, int64_t hi)
-{
-    return x < lo ? lo : x > hi ? hi : x;
-}
-
 static plan_t plan_of(const cnn_reduce *d)
 {
     plan_t p = {.fold = 1};
@@ -31,7 +27,7 @@ static plan_t plan_of(const cnn_reduce *d)
         p.fold = WIDE / d->inner;
     p.cols = p.fold * d->inner;
     p.rows = d->red / p.fold;
-    p.block_rows = clamped(BLOCK_FLOATS / (p.cols > 0 ? p.cols : 1), BLOCK_ROWS_MIN, 1024);
+    p.block_rows = cnn_limited(BLOCK_FLOATS / (p.cols > 0 ? p.cols : 1), BLOCK_ROWS_MIN, 1024);
     p.blocks = ceil_div(p.rows, p.block_rows);
     return p;
 }
@@ -110,7 +106,7 @@ static void reduce_blocks(const cnn_reduce *d, const plan_t *p, const float *x, 
     cnn_team_barrier(team);
     cnn_team_range(team, d->outer * d->inner, &lo, &hi);
     for (int64_t at = lo, n; at < hi; at += n) {
-        n = clamped(d->inner - at % d->inner, 1, PIECE);
+        n = cnn_limited(d->inner - at % d->inner, 1, PIECE);
         n = n < hi - at ? n : hi - at;
         join_blocks(d, p, partial, x, at, n, y);
     }

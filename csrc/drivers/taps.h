@@ -2,23 +2,12 @@
 #ifndef CNN_TAPS_H
 #define CNN_TAPS_H
 
-#include <stdint.h>
+#include "drivers/integers.h"
 
 /* A half-open range. */
 typedef struct {
     int64_t lo, hi;
 } cnn_range;
-
-static inline int64_t cnn_limited(int64_t x, int64_t lo, int64_t hi)
-{
-    return x < lo ? lo : x > hi ? hi : x;
-}
-
-/* x / y rounded down, for y > 0. */
-static inline int64_t cnn_floor_div(int64_t x, int64_t y)
-{
-    return x / y - (x % y < 0);
-}
 
 /* The t of [0, taps) with 0 <= start + t * dilation < size. */
 static inline cnn_range cnn_taps_inside(int64_t start, int64_t dilation, int64_t taps, int64_t size)

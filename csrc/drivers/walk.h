@@ -2,6 +2,8 @@
 #ifndef CNN_WALK_H
 #define CNN_WALK_H
 
+#include <string.h>
+
 #include "cnn/op.h"
 
 enum { WALK_OPERANDS = 2 };
@@ -75,8 +77,11 @@ static inline void cnn_walk_gather(const cnn_walk *w, int o, int64_t first, int6
     for (int64_t i = 0, run; i < n; i += run) {
         const int32_t *p = x + cnn_walk_offset(w, o, first + i);
         run = cnn_walk_run(w, first + i, n - i);
-        for (int64_t l = 0; l < run; l++)
-            y[i + l] = p[l * step];
+        if (step == 1)
+            memcpy(y + i, p, (size_t)run * sizeof(int32_t));
+        else
+            for (int64_t l = 0; l < run; l++)
+                y[i + l] = p[l * step];
     }
 }
 

@@ -129,7 +129,7 @@ CNN_INLINE float m_log_positive(float x)
 {
     const int32_t root_half = 0x3f3504f3;
     int32_t tiny = x < 1.17549435e-38f;
-    int32_t i = m_bits(tiny ? x * 8388608.0f : x) - root_half;
+    int32_t i = (int32_t)((uint32_t)m_bits(tiny ? x * 8388608.0f : x) - (uint32_t)root_half); /* -0 wraps */
     float e = (float)((i >> 23) - (tiny ? 23 : 0));
     float f = m_from_bits((i & 0x7fffff) + root_half) - 1.0f;
     float p = -0.116707489f + f * 6.75327331e-2f;
@@ -263,7 +263,7 @@ CNN_INLINE double m_log_double(float x)
 {
     const int32_t root_half = 0x3f3504f3;
     int32_t tiny = x < 1.17549435e-38f;
-    int32_t i = m_bits(tiny ? x * 8388608.0f : x) - root_half;
+    int32_t i = (int32_t)((uint32_t)m_bits(tiny ? x * 8388608.0f : x) - (uint32_t)root_half); /* -0 wraps */
     double e = (double)((i >> 23) - (tiny ? 23 : 0));
     double f = (double)m_from_bits((i & 0x7fffff) + root_half) - 1.0;
     double s = f / (2.0 + f), z = s * s;

@@ -1,0 +1,18 @@
+/* Integer arithmetic of sizes and indices. */
+#ifndef CNN_INTEGERS_H
+#define CNN_INTEGERS_H
+
+#include <stdint.h>
+
+static inline int64_t cnn_limited(int64_t x, int64_t lo, int64_t hi)
+{
+    return x < lo ? lo : x > hi ? hi : x;
+}
+
+/* x / y rounded down, for y > 0. */
+static inline int64_t cnn_floor_div(int64_t x, int64_t y)
+{
+    return x / y - (x % y < 0);
+}
+
+#endif
