@@ -10,6 +10,7 @@ from cnnengine.core.config import (
     get_num_threads,
     image_data_format,
     set_backend,
+    set_conv_algorithm,
     set_epsilon,
     set_floatx,
     set_image_data_format,
@@ -34,5 +35,6 @@ def set_isa(name):
 
 __all__ = [
     "backend", "epsilon", "floatx", "get_isa", "get_num_threads", "image_data_format", "isa_levels", "set_backend",
+    "set_conv_algorithm",
     "set_epsilon", "set_floatx", "set_image_data_format", "set_isa", "set_num_threads",
 ]  # fmt: skip

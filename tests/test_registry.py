@@ -58,7 +58,8 @@ def test_values_read():
     np.testing.assert_array_equal(
         registry.deserialize({"class_name": "__numpy__", "config": {"value": [1, 2], "dtype": "float32"}}), [1, 2]
     )
-    assert registry.deserialize({"class_name": "__slice__", "config": {"start": 1, "stop": 2, "step": None}}) == slice(1, 2)
+    record = {"class_name": "__slice__", "config": {"start": 1, "stop": 2, "step": None}}
+    assert registry.deserialize(record) == slice(1, 2)
     assert registry.deserialize({"class_name": "__ellipsis__", "config": {}}) is Ellipsis
     assert registry.deserialize(registry.serialize_dtype("mixed_float16")) == "float32"
     assert registry.deserialize({"a": [1, "x"]}) == {"a": [1, "x"]}
@@ -105,7 +106,7 @@ def test_custom_function():
     [
         ({"class_name": "__lambda__", "config": {"value": ["4wE=", None, None]}}, errors.UnsafeContent),
         ({"module": "os", "class_name": "system", "config": {}}, errors.UnsafeContent),
-        ({"module": "os", "class_name": "function", "config": "system", "registered_name": "system"}, errors.UnsafeContent),
+        ({"module": "os", "class_name": "function", "config": "system"}, errors.UnsafeContent),
         ({"module": None, "class_name": "X", "config": {}}, errors.UnsafeContent),
         ({"module": "builtins", "class_name": "function", "config": "eval"}, errors.UnsupportedVersion),
         ({"module": "keras.test", "class_name": "LSTM", "config": {}}, errors.UnsupportedVersion),

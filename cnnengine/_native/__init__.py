@@ -8,6 +8,7 @@ from cnnengine._native.runtime import (
     Arena,
     Program,
     call,
+    fma_peak,
     get_isa,
     has_openmp,
     isa_levels,
@@ -15,12 +16,27 @@ from cnnengine._native.runtime import (
     set_isa,
 )
 
-__all__ = ["OPS", "Arena", "Program", "call", "get_isa", "has_openmp", "isa_levels", "packed_cols", "packed_size", "set_isa"]
+__all__ = [
+    "OPS",
+    "Arena",
+    "Program",
+    "call",
+    "fma_peak",
+    "get_isa",
+    "has_openmp",
+    "isa_levels",
+    "packed_cols",
+    "packed_size",
+    "set_isa",
+]
 
 
 def packed_size(name, fields):
     """Floats that the output of `conv2d_pack` or `matmul_pack` takes with the ISA in use."""
     if name == "conv2d_pack":
+        positions = (0, 36, 16)[fields["algorithm"]]  # of a transformed tile, by conv2d.h's numbers
+        if positions:
+            return positions * fields["c"] * packed_cols(fields["k"])
         groups = fields["groups"]
         rows = fields["r"] * fields["s"] * (fields["c"] // groups)
         return groups * rows * packed_cols(fields["k"] // groups)
@@ -34,7 +50,8 @@ def _choose_isa():
     levels = isa_levels()
     if wanted and wanted not in levels:
         warnings.warn(
-            f"CNNENGINE_ISA must be one of {levels} on this CPU. Received: {wanted!r}; using {levels[-1]}.", RuntimeWarning
+            f"CNNENGINE_ISA must be one of {levels} on this CPU. Received: {wanted!r}; using {levels[-1]}.",
+            RuntimeWarning,
         )
     set_isa(wanted if wanted in levels else levels[-1])
 

@@ -71,6 +71,9 @@ cdef extern from "core/team.h":
 cdef extern from "drivers/panel.h":
     int64_t cnn_packed_cols(int64_t cols)
 
+cdef extern from "drivers/peak.h" nogil:
+    double cnn_fma_peak(int threads, double seconds)
+
 cdef extern from "core/arena.h" nogil:
     void *cnn_arena_alloc(size_t bytes)
     void cnn_arena_free(void *memory)
@@ -307,3 +310,11 @@ def packed_cols(int64_t cols):
 
 def has_openmp():
     return bool(cnn_team_openmp())
+
+
+def fma_peak(int threads, double seconds=0.1):
+    """GFLOP/s that `threads` threads reach with the ISA in use when they do nothing but multiply and add in registers."""
+    cdef double peak
+    with nogil:
+        peak = cnn_fma_peak(threads, seconds)
+    return peak / 1e9

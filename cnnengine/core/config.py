@@ -11,6 +11,7 @@ from cnnengine.core.errors import ConfigError
 
 MAX_THREADS = 256
 BACKENDS = ("native", "reference")
+CONV_ALGORITHMS = ("auto", "direct", "winograd")
 
 
 def _cgroup_cpus():
@@ -50,12 +51,24 @@ def _default_threads():
     return min(_available_cpus(), MAX_THREADS)
 
 
+def _default_conv_algorithm():
+    """CNNENGINE_CONV_ALGO when it names one, else "auto"."""
+    name = os.environ.get("CNNENGINE_CONV_ALGO", "").strip().lower() or "auto"
+    if name in CONV_ALGORITHMS:
+        return name
+    warnings.warn(
+        f"CNNENGINE_CONV_ALGO must be one of {CONV_ALGORITHMS}. Received: {name!r}; using auto.", RuntimeWarning
+    )
+    return "auto"
+
+
 class _Config:
     def __init__(self):
         self.backend = "native"
         self.epoch = 0
         self.epsilon = 1e-7
         self.image_data_format = "channels_last"
+        self.conv_algorithm = _default_conv_algorithm()
         self._threads = None
 
     @property
@@ -86,6 +99,20 @@ def set_backend(name):
     if name not in BACKENDS:
         raise ConfigError(f"backend must be one of {BACKENDS}. Received: {name!r}")
     CONFIG.backend = name
+    CONFIG.epoch += 1
+
+
+def set_conv_algorithm(name):
+    """How convolutions that Winograd's algorithm fits are computed: "auto" (by shape), "direct" or "winograd".
+
+    The environment variable CNNENGINE_CONV_ALGO does the same at import.
+
+    Raises:
+        ConfigError.
+    """
+    if name not in CONV_ALGORITHMS:
+        raise ConfigError(f"conv_algorithm must be one of {CONV_ALGORITHMS}. Received: {name!r}")
+    CONFIG.conv_algorithm = name
     CONFIG.epoch += 1
 
 

@@ -73,23 +73,29 @@ def known(module):
     return sorted(name for place, name in _OBJECTS if place == module)
 
 
-def lookup(module, name):
-    """What the table has under a name, or a snake_case or lower-case form of a class's name; None without it."""
-    if (module, name) in _OBJECTS:
-        return _OBJECTS[module, name]
+def lookup(module, name, classes_first=False):
+    """What the table has under a name, or a snake_case or lower-case form of a class's name; None without it.
+
+    Args:
+        classes_first: a class found by such a form comes before a function of that very name.
+    """
+    exact = _OBJECTS.get((module, name))
+    if exact is not None and (inspect.isclass(exact) or not classes_first):
+        return exact
     for (place, known_name), obj in _OBJECTS.items():
         if place == module and inspect.isclass(obj) and name in (snake_case(known_name), known_name.lower()):
             return obj
-    return None
+    return exact
 
 
-def get(identifier, module, what):
+def get(identifier, module, what, classes_first=False):
     """What an argument such as `loss="mse"` stands for.
 
     Args:
         identifier: None, a name, a config, a class, or any callable, which is taken as it is.
         module: where names are looked up, after the custom objects.
         what: for the message, e.g. "loss".
+        classes_first: see `lookup`.
 
     Returns:
         an instance, a function, or None for None.
@@ -103,7 +109,7 @@ def get(identifier, module, what):
         return deserialize(identifier, module=module)
     found = identifier
     if isinstance(identifier, str):
-        found = _custom_objects().get(identifier) or lookup(module, identifier)
+        found = _custom_objects().get(identifier) or lookup(module, identifier, classes_first)
     if inspect.isclass(found):
         return found()
     if callable(found):

@@ -1,7 +1,7 @@
 """Arithmetic of convolution and pooling windows, once for operations and layers.
 
-Rules are Keras's (and TensorFlow's): "valid" makes floor((in - k_eff) / stride) + 1 outputs, "same" ceil(in / stride) with the
-odd cell of padding at the end, "causal" (1-D) puts all padding in front. k_eff = (k - 1) * dilation + 1.
+Rules are Keras's (and TensorFlow's): "valid" makes floor((in - k_eff) / stride) + 1 outputs, "same" ceil(in / stride)
+with the odd cell of padding at the end, "causal" (1-D) puts all padding in front. k_eff = (k - 1) * dilation + 1.
 """
 
 from cnnengine.core.errors import ConfigError, ShapeError

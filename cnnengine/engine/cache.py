@@ -12,7 +12,7 @@ MAX_PROGRAMS = 16
 class ProgramCache:
     """Programs of one model; the one not used for longest goes first.
 
-    Programs built for another ISA or backend are never returned.
+    Programs built for another ISA, backend or algorithm are never returned.
     """
 
     def __init__(self, limit=MAX_PROGRAMS):
@@ -22,7 +22,7 @@ class ProgramCache:
 
     def get(self, key, build):
         """The program for `key`, built by `build()` when there is none."""
-        key = (CONFIG.backend, native.get_isa(), key)
+        key = (CONFIG.backend, native.get_isa(), CONFIG.conv_algorithm, key)
         with self._lock:
             if key in self._programs:
                 self._programs.move_to_end(key)

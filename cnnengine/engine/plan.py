@@ -1,8 +1,8 @@
 """The memory plan: a place in one arena for every value that lives inside a run.
 
 Values are placed in the order in which they are made, each into the smallest free gap that holds it (best fit; for the
-problem see Pisarchyk & Lee 2020, Efficient Memory Management for Deep Neural Net Inference). A gap is free from the step
-after its value's last use; an operation that allows it takes over the place of an argument that dies.
+problem see Pisarchyk & Lee 2020, Efficient Memory Management for Deep Neural Net Inference). A gap is free from the
+step after its value's last use; an operation that allows it takes over the place of an argument that dies.
 """
 
 ALIGNMENT = 64
@@ -86,7 +86,9 @@ def plan_memory(nodes, placed):
     for step, node in enumerate(nodes):
         if node.op.is_view:
             continue
-        dying = {id(root): root for root in _roots(node.inputs, roots) if last[id(root)] == step and id(root) in offsets}
+        dying = {
+            id(root): root for root in _roots(node.inputs, roots) if last[id(root)] == step and id(root) in offsets
+        }
         if node.op.reuse and len(node.outputs) == 1 and id(node.outputs[0]) not in placed:
             _take_over(node.outputs[0], dying, offsets)
         for value in node.outputs:

@@ -14,6 +14,10 @@ from cnnengine.graph.graph import Graph, Node
 from cnnengine.ops.conv2d import CONV2D_PACK
 from cnnengine.ops.matmul import MATMUL_PACK
 
+# What packing does not look at: programs for all batch and image sizes share packed weights, unless those of different
+# sizes are computed by different algorithms.
+_UNREAD = {"conv2d_pack": ("n", "h", "w", "p", "q"), "matmul_pack": ("m",)}
+
 _PACKED_INPUT = 1  # conv2d_fwd and matmul_fwd take their weights second
 
 
@@ -49,8 +53,7 @@ def pack_weights(graph):
         if weights is not None and is_fixed(weights):
             op = CONV2D_PACK if node.op.name == "conv2d_fwd" else MATMUL_PACK
             fields = _pack_fields(node)
-            # What packing reads does not depend on the batch: programs of all batch sizes share the result.
-            fields |= {"n": 1, "h": 1, "w": 1, "p": 1, "q": 1} if op is CONV2D_PACK else {"m": 1}
+            fields |= dict.fromkeys(_UNREAD[op.name], 1)
             size = native.packed_size(op.name, fields)
             key = (id(weights), op.name, repr(sorted(fields.items())))
             if key not in packed:

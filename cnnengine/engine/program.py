@@ -215,5 +215,3 @@ def aligned_zeros(spec):
     array = aligned_array(spec.shape, STORAGE[spec.dtype])
     array[...] = 0
     return array
-
-

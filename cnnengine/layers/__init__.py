@@ -11,12 +11,30 @@ from cnnengine.layers.input_spec import InputSpec
 from cnnengine.layers.lambda_layer import Identity, Lambda
 from cnnengine.layers.layer import Layer
 from cnnengine.layers.merging import (
-    Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract,
-    add, average, concatenate, maximum, minimum, multiply, subtract,
+    Add,
+    Average,
+    Concatenate,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
 )  # fmt: skip
 from cnnengine.layers.pooling import (
-    AveragePooling1D, AveragePooling2D, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalMaxPooling1D,
-    GlobalMaxPooling2D, MaxPooling1D, MaxPooling2D,
+    AveragePooling1D,
+    AveragePooling2D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    MaxPooling1D,
+    MaxPooling2D,
 )  # fmt: skip
 from cnnengine.layers.reshaping import Flatten, Permute, RepeatVector, Reshape, ZeroPadding1D, ZeroPadding2D
 

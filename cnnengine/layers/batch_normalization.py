@@ -20,7 +20,8 @@ class BatchNormalization(Layer):
     """y = gamma * (x - mean) / sqrt(var + epsilon) + beta, for each channel (Ioffe & Szegedy 2015).
 
     In training mean and (biased) variance are the batch's, and the moving averages follow them:
-    moving = moving * momentum + batch * (1 - momentum). Otherwise, and while `trainable` is False, they are the moving averages.
+    moving = moving * momentum + batch * (1 - momentum). Otherwise, and while `trainable` is False, they are the moving
+    averages.
 
     Args:
         axis: the channel axis.
@@ -94,7 +95,9 @@ class BatchNormalization(Layer):
             raise ShapeError(f"axis {self.axis} is out of range. Received: input shape {input_shape}")
         size = input_shape[self.axis]
         if not size:
-            raise ShapeError(f"Axis {self.axis} of the input must be known and not empty. Received: shape {input_shape}")
+            raise ShapeError(
+                f"Axis {self.axis} of the input must be known and not empty. Received: shape {input_shape}"
+            )
         if self.scale:
             self.gamma = self._add("gamma", size)
         if self.center:

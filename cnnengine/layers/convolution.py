@@ -59,7 +59,9 @@ class WindowLayer(KernelLayer):
     def _channels(self, input_shape):
         channels = input_shape[channel_axis(self.data_format, self.rank)]
         if not channels:
-            raise ShapeError(f"The channel axis of the input must be known and not empty. Received: shape {input_shape}")
+            raise ShapeError(
+                f"The channel axis of the input must be known and not empty. Received: shape {input_shape}"
+            )
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={channel_axis(self.data_format, self.rank): channels})
         return channels
 

@@ -43,7 +43,10 @@ class KernelLayer(Layer):
         return y if self.activation is None else self.activation(y)
 
     def get_config(self):
-        config = super().get_config() | {"activation": activations.serialize(self.activation), "use_bias": self.use_bias}
+        config = super().get_config() | {
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+        }
         for part in (self.kernel_name, "bias"):
             for kind in ("initializer", "regularizer", "constraint"):
                 config[f"{part}_{kind}"] = serialize(getattr(self, f"{part}_{kind}"))

@@ -9,7 +9,9 @@ from cnnengine.ops.random import SeedGenerator, dropout_with
 
 @export("keras.layers")
 class Dropout(Elementwise):
-    """In training, a share `rate` of the elements becomes 0 and the others x / (1 - rate); else x (Srivastava et al. 2014).
+    """In training, a share `rate` of the elements becomes 0 and the others x / (1 - rate); else x.
+
+    Source: Srivastava et al. 2014.
 
     Args:
         rate: from 0 to 1.

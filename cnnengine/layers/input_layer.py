@@ -9,7 +9,9 @@ from cnnengine.layers.symbolic import CallNode, KerasTensor
 
 def _checked_batch_shape(shape, batch_size, batch_shape):
     if (shape is None) == (batch_shape is None):
-        raise ConfigError(f"Input: pass either shape or batch_shape. Received: shape={shape}, batch_shape={batch_shape}")
+        raise ConfigError(
+            f"Input: pass either shape or batch_shape. Received: shape={shape}, batch_shape={batch_shape}"
+        )
     full = tuple(batch_shape) if shape is None else (batch_size, *((shape,) if isinstance(shape, int) else shape))
     if any(dim is not None and (isinstance(dim, bool) or not isinstance(dim, int) or dim < 0) for dim in full):
         raise ConfigError(f"Input: dimensions must be ints of at least 0, or None. Received: {full}")

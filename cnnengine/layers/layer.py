@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 
+from cnnengine import constraints, initializers, regularizers
 from cnnengine.core.context import CONTEXT, calling, tracing
 from cnnengine.core.errors import CnnEngineError, ConfigError, ShapeError
 from cnnengine.core.naming import snake_case, unique_name
@@ -11,7 +12,6 @@ from cnnengine.core.registry import export, serialize, serialize_dtype
 from cnnengine.core.spec import TensorSpec, standard_dtype
 from cnnengine.core.tree import flatten, map_structure
 from cnnengine.core.variable import Variable
-from cnnengine import constraints, initializers, regularizers
 from cnnengine.layers.input_spec import InputSpec
 from cnnengine.layers.symbolic import CallNode, KerasTensor
 from cnnengine.ops.abstract import infer_shapes
@@ -26,8 +26,8 @@ _PROBES = (11, 13)  # two stand-ins for an open dimension: what differs between 
 class Layer:
     """A function with weights.
 
-    Subclasses define `build(input_shape)`, which makes weights by `add_weight`, and `call(inputs, ...)`, plain Python over
-    `cnnengine.ops`.
+    Subclasses define `build(input_shape)`, which makes weights by `add_weight`, and `call(inputs, ...)`, plain Python
+    over `cnnengine.ops`.
 
     Args:
         activity_regularizer: penalty on the outputs, added to the loss divided by the batch size.
@@ -333,7 +333,9 @@ class Layer:
 
     def _only_node(self):
         if len(self._nodes) != 1:
-            raise ConfigError(f'Layer "{self.name}" was called {len(self._nodes)} times: it has no single input or output')
+            raise ConfigError(
+                f'Layer "{self.name}" was called {len(self._nodes)} times: it has no single input or output'
+            )
         return self._nodes[0]
 
     @property

@@ -113,7 +113,9 @@ class Concatenate(Merge):
     def compute_output_shape(self, input_shape):
         first, axis = list(input_shape[0]), self.axis % len(input_shape[0])
         for shape in input_shape[1:]:
-            differs = [i for i in range(len(first)) if i != axis and None not in (first[i], shape[i]) and first[i] != shape[i]]
+            differs = [
+                i for i in range(len(first)) if i != axis and None not in (first[i], shape[i]) and first[i] != shape[i]
+            ]
             if len(shape) != len(first) or differs:
                 raise ShapeError(f"Shapes must agree except along axis {self.axis}. Received: {list(input_shape)}")
             first[axis] = None if None in (first[axis], shape[axis]) else first[axis] + shape[axis]

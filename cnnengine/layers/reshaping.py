@@ -42,14 +42,21 @@ class Reshape(Layer):
     def __init__(self, target_shape, **kwargs):
         super().__init__(**kwargs)
         target = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
-        if any(isinstance(d, bool) or not isinstance(d, int) or d == 0 or d < -1 for d in target) or target.count(-1) > 1:
+        if (
+            any(isinstance(d, bool) or not isinstance(d, int) or d == 0 or d < -1 for d in target)
+            or target.count(-1) > 1
+        ):
             raise ConfigError(f"target_shape must be positive ints, at most one of them -1. Received: {target_shape!r}")
         self.target_shape = target
 
     def _resolved(self, shape):
         rest = shape[1:]
         if None in rest:
-            return self.target_shape if -1 not in self.target_shape else tuple(None if d == -1 else d for d in self.target_shape)
+            return (
+                self.target_shape
+                if -1 not in self.target_shape
+                else tuple(None if d == -1 else d for d in self.target_shape)
+            )
         size, known = prod(rest), prod(d for d in self.target_shape if d != -1)
         if size % known or (-1 not in self.target_shape and size != known):
             raise ShapeError(f"Cannot reshape {tuple(rest)} ({size} elements) into {self.target_shape}")

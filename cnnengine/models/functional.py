@@ -71,7 +71,7 @@ class Functional(Model):
         check_inputs(len(self._inputs), leaves, self.name)
         table = {id(t): self._fitted(value, t) for t, value in zip(self._inputs, leaves)}
         for node in self._calls:
-            args, kwargs = map_structure(lambda x: table.get(id(x), x), (node.args, node.kwargs))
+            args, kwargs = _looked_up((node.args, node.kwargs), table)
             outputs = flatten(node.layer(*args, **kwargs))
             table |= {id(tensor): value for tensor, value in zip(node.outputs, outputs)}
         return pack_like(self._outputs_struct, [table[id(tensor)] for tensor in self._outputs])
@@ -92,7 +92,9 @@ class Functional(Model):
             value = ops.squeeze(value, -1)
         elif len(shape) == len(want) - 1 and want[-1] == 1:
             value = ops.expand_dims(value, -1)
-        if len(value.shape) != len(want) or any(w not in (None, s) and s is not None for s, w in zip(value.shape, want)):
+        if len(value.shape) != len(want) or any(
+            w not in (None, s) and s is not None for s, w in zip(value.shape, want)
+        ):
             raise ShapeError(f'Input "{tensor.node.layer.name}": expected shape {want}. Received: {tuple(shape)}')
         return value
 
@@ -113,6 +115,11 @@ class Functional(Model):
         pass
 
 
+def _looked_up(structure, table):
+    """The structure with each tensor that `table` knows (by id) replaced."""
+    return map_structure(lambda x: table.get(id(x), x), structure)
+
+
 def _starting_at_inputs(inputs, outputs):
     """Let a model begin at tensors that no InputLayer made, by copying the calls behind them onto fresh inputs."""
     flat = flatten(inputs)
@@ -125,12 +132,10 @@ def _starting_at_inputs(inputs, outputs):
     calls, _ = calls_behind(flatten(outputs), flat)
     table = {id(old): new for old, new in zip(flat, fresh)}
     for node in calls:
-        args, kwargs = map_structure(lambda x: table.get(id(x), x), (node.args, node.kwargs))
+        args, kwargs = _looked_up((node.args, node.kwargs), table)
         made = flatten(node.layer(*args, **kwargs))
         table |= {id(old): new for old, new in zip(node.outputs, made)}
-    return pack_like(inputs, fresh), map_structure(lambda x: table.get(id(x), x), outputs)
+    return pack_like(inputs, fresh), _looked_up(outputs, table)
 
 
 Model.functional_class = Functional
-
-

@@ -167,5 +167,3 @@ class Sequential(Model):
     @property
     def output_names(self):
         return self._of_functional("output_names")
-
-

@@ -34,7 +34,9 @@ def _shape_text(layer):
             shape = layer.compute_output_shape(shapes)
         except Exception:  # a custom layer may only know inside a call
             return "?"
-        return str(tuple(None if i == 0 else d for i, d in enumerate(shape)) if shape and shape[0] is not None else shape)
+        return str(
+            tuple(None if i == 0 else d for i, d in enumerate(shape)) if shape and shape[0] is not None else shape
+        )
     shapes = [tensor.shape for tensor in layer._nodes[-1].outputs]
     return str(shapes[0]) if len(shapes) == 1 else ", ".join(map(str, shapes))
 
@@ -149,5 +151,9 @@ def print_summary(model, line_length, positions, print_fn, expand_nested, show_t
     columns += [] if _is_plain_stack(model) else ["Connected to"]
     columns += ["Trainable"] if show_trainable else []
     rows = _in_range(_rows(model, columns, expand_nested, show_trainable), layer_range)
-    lines = [f'Model: "{model.name}"', *_table(columns, rows, _widths(columns, line_length, positions)), *_footer(model)]
+    lines = [
+        f'Model: "{model.name}"',
+        *_table(columns, rows, _widths(columns, line_length, positions)),
+        *_footer(model),
+    ]
     (print_fn or write)("\n".join(lines))

@@ -108,7 +108,10 @@ class Trainer:
         return logs
 
     def _logs(self):
-        return {name: float(value) if np.ndim(value) == 0 else value for name, value in sorted(self.get_metrics_result().items())}
+        return {
+            name: float(value) if np.ndim(value) == 0 else value
+            for name, value in sorted(self.get_metrics_result().items())
+        }
 
     def _need_compile(self):
         if not self.compiled:
@@ -152,7 +155,9 @@ class Trainer:
         compiled = CompiledLoss(args["loss"], args["loss_weights"], names)
         if len([loss for loss in compiled.losses if loss is not None]) > 1:
             self._part_trackers = [
-                metrics_module.Mean(name=f"{name}_loss") for name, loss in zip(names, compiled.losses) if loss is not None
+                metrics_module.Mean(name=f"{name}_loss")
+                for name, loss in zip(names, compiled.losses)
+                if loss is not None
             ]
         self._compiled_loss = compiled
 
@@ -172,7 +177,9 @@ class Trainer:
         if self._compiled_loss is not None:
             return self._compiled_loss.losses
         items = self._compile_args["loss"]
-        items = list(items.values()) if isinstance(items, dict) else items if isinstance(items, (list, tuple)) else [items]
+        items = (
+            list(items.values()) if isinstance(items, dict) else items if isinstance(items, (list, tuple)) else [items]
+        )
         return CompiledLoss(items, None, list(range(len(items)))).losses
 
     # --- fit --------------------------------------------------------------------------------------------------
@@ -268,9 +275,13 @@ class Trainer:
         """A function that evaluates on the validation data, or None."""
         if data is None:
             return None
-        x, y, weight = data if isinstance(data, (tuple, list)) and len(data) == 3 else (*data, None) if isinstance(
-            data, (tuple, list)
-        ) else (data, None, None)
+        x, y, weight = (
+            data
+            if isinstance(data, (tuple, list)) and len(data) == 3
+            else (*data, None)
+            if isinstance(data, (tuple, list))
+            else (data, None, None)
+        )
         batches = make_batches(x, y, weight, batch_size, steps=steps)
 
         def validate():
@@ -397,5 +408,3 @@ def restore_state(metric, state):
     """Put a metric back to a state that `metric_state` gave."""
     for variable, value in zip(metric.variables, state):
         variable.assign(value)
-
-

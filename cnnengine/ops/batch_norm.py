@@ -59,5 +59,3 @@ def batch_normalise(x, mean, var, gamma=None, beta=None, epsilon=1e-3, training=
     """
     inputs = [as_float(x), mean, var, gamma, beta, None]
     return bind(BATCH_NORM, inputs, epsilon=float(epsilon), training=bool(training), **NO_ACT)
-
-

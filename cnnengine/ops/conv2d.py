@@ -9,6 +9,7 @@ from math import prod
 from cnnengine.core.errors import ShapeError
 from cnnengine.core.shapes import window_shape
 from cnnengine.core.spec import TensorSpec
+from cnnengine.ops import conv_algorithm
 from cnnengine.ops.base import bind, register, spec_of
 from cnnengine.ops.elementwise import as_float
 from cnnengine.ops.matmul import NO_ACT
@@ -22,11 +23,22 @@ def _window_fields(attrs):
     return dict(zip(_WINDOW, attrs["window"])) | {"p": attrs["pq"][0], "q": attrs["pq"][1]}
 
 
-def _conv_fields(x_shape, w_shape, attrs):
+def _algorithm(image, kernel, channels, filters, attrs, backward):
+    """How to compute; backward for the data, the outputs are the image's cells."""
+    pads = attrs["window"][4:]
+    if not conv_algorithm.applies(
+        kernel, attrs["window"][:2], attrs["window"][2:4], attrs["groups"], channels, filters, pads
+    ):
+        return conv_algorithm.DIRECT
+    return conv_algorithm.choose(*(image if backward else attrs["pq"]), channels, filters)
+
+
+def _conv_fields(x_shape, w_shape, attrs, backward=False):
     n, h, w, c = x_shape
     r, s, _, k = w_shape
     fields = {"n": n, "h": h, "w": w, "c": c, "k": k, "r": r, "s": s, "groups": attrs["groups"]}
     fields["packed"] = attrs.get("packed", 0)
+    fields["algorithm"] = _algorithm((h, w), (r, s), c, k, attrs, backward)
     return fields | _window_fields(attrs) | {key: attrs.get(key, default) for key, default in NO_ACT.items()}
 
 
@@ -54,15 +66,11 @@ CONV2D_FWD = register(
 
 
 def _backward_fields(ins, outs, attrs):
-    return _conv_fields(attrs["x_shape"], attrs["w_shape"], attrs)
+    return _conv_fields(attrs["x_shape"], attrs["w_shape"], attrs, backward=True)
 
 
-CONV2D_BWD_DATA = register(
-    "conv2d_bwd_data", lambda ins, attrs: [TensorSpec(attrs["x_shape"])], _backward_fields
-)
-CONV2D_BWD_WEIGHTS = register(
-    "conv2d_bwd_weights", lambda ins, attrs: [TensorSpec(attrs["w_shape"])], _backward_fields
-)
+CONV2D_BWD_DATA = register("conv2d_bwd_data", lambda ins, attrs: [TensorSpec(attrs["x_shape"])], _backward_fields)
+CONV2D_BWD_WEIGHTS = register("conv2d_bwd_weights", lambda ins, attrs: [TensorSpec(attrs["w_shape"])], _backward_fields)
 CONV2D_PACK = register(
     "conv2d_pack", lambda ins, attrs: [TensorSpec((attrs["size"],))], lambda ins, outs, attrs: attrs["fields"]
 )

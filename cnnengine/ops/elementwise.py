@@ -87,7 +87,9 @@ def merge_axes(dims, *strides):
             out.append([dim, *steps])
     out = out or [[1] + [0] * len(strides)]
     if len(out) > MAX_DIMS:
-        raise ShapeError(f"Too many separate axes after broadcasting: at most {MAX_DIMS}. Received: shape {tuple(dims)}")
+        raise ShapeError(
+            f"Too many separate axes after broadcasting: at most {MAX_DIMS}. Received: shape {tuple(dims)}"
+        )
     return [list(column) for column in zip(*out)]
 
 

@@ -54,7 +54,13 @@ def _pad_infer(ins, attrs):
 
 def _pad_fields(ins, outs, attrs):
     shape = ins[0].shape
-    return {"ndim": len(shape), "dims": shape, "before": attrs["before"], "after": attrs["after"], "value": attrs["value"]}
+    return {
+        "ndim": len(shape),
+        "dims": shape,
+        "before": attrs["before"],
+        "after": attrs["after"],
+        "value": attrs["value"],
+    }
 
 
 def _pad_gradient(node, dy):
@@ -111,12 +117,8 @@ def slice_with(x, start, step, out):
 def _concat_infer(ins, attrs):
     axis, first = attrs["axis"], ins[0].shape
     for spec in ins[1:]:
-        if len(spec.shape) != len(first) or any(
-            a != b for i, (a, b) in enumerate(zip(spec.shape, first)) if i != axis
-        ):
-            raise ShapeError(
-                f"Shapes must agree except along axis {axis}. Received: {[spec.shape for spec in ins]}"
-            )
+        if len(spec.shape) != len(first) or any(a != b for i, (a, b) in enumerate(zip(spec.shape, first)) if i != axis):
+            raise ShapeError(f"Shapes must agree except along axis {axis}. Received: {[spec.shape for spec in ins]}")
     total = sum(spec.shape[axis] for spec in ins)
     return [TensorSpec(first[:axis] + (total,) + first[axis + 1 :])]
 

@@ -62,7 +62,9 @@ def max_pool2d(x, size, strides, padding="valid"):
         x = max_pool2d(x, (size[0], 1), (strides[0], 1), padding)
         return max_pool2d(x, (1, size[1]), (1, strides[1]), padding)
     if max(size) > MAX_TAPS:
-        raise ShapeError(f"A pooling window has at most {MAX_TAPS} cells along an axis. Received: pool_size {tuple(size)}")
+        raise ShapeError(
+            f"A pooling window has at most {MAX_TAPS} cells along an axis. Received: pool_size {tuple(size)}"
+        )
     return bind(MAX_POOL, [x], **_attrs(x, size, strides, padding))[0]
 
 

@@ -1,11 +1,11 @@
 """Counter-based random numbers: a pure function of a stream's state and an element's place."""
 
+from cnnengine.core.config import CONFIG
 from cnnengine.core.context import CONTEXT
 from cnnengine.core.seeds import checked_seed
 from cnnengine.core.spec import TensorSpec, checked_spec
 from cnnengine.core.variable import Variable
 from cnnengine.ops.base import CALLS, bind, register
-from cnnengine.core.config import CONFIG
 from cnnengine.ops.elementwise import as_float
 
 UNIFORM = register(
@@ -22,9 +22,7 @@ DROPOUT = register(
     lambda node, dy: [bind(DROPOUT, [dy, node.inputs[1]], **node.attrs), None],
     reuse=True,
 )
-NEXT = register(
-    "random_next", lambda ins, attrs: [], lambda ins, outs, attrs: {"count": 0, "low": 0.0, "high": 0.0}
-)
+NEXT = register("random_next", lambda ins, attrs: [], lambda ins, outs, attrs: {"count": 0, "low": 0.0, "high": 0.0})
 
 
 class SeedGenerator:
@@ -70,5 +68,3 @@ def uniform_from(state, shape, low=0.0, high=1.0):
     y = bind(UNIFORM, [state], shape=checked_spec(shape).shape, low=float(low), high=float(high))
     advance(state)
     return y
-
-

@@ -15,7 +15,9 @@ def normal_axes(axis, ndim):
     out = set()
     for i in axes:
         if not isinstance(i, int) or not -ndim <= i < ndim:
-            raise ShapeError(f"axis must be between {-ndim} and {ndim - 1} for a tensor of rank {ndim}. Received: {axis!r}")
+            raise ShapeError(
+                f"axis must be between {-ndim} and {ndim - 1} for a tensor of rank {ndim}. Received: {axis!r}"
+            )
         out.add(i % ndim)
     return sorted(out)
 

@@ -19,10 +19,15 @@ from cnnengine.optimizers.schedules import LearningRateSchedule
 def checked_number(value, name, least=None, below=None):
     """A float within bounds. Raises ConfigError."""
     is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or (least is not None and value < least) or (
-        below is not None and value >= below
+    if (
+        not is_number
+        or not math.isfinite(value)
+        or (least is not None and value < least)
+        or (below is not None and value >= below)
     ):
-        bounds = (f" of at least {least}" if least is not None else "") + (f" and below {below}" if below is not None else "")
+        bounds = (f" of at least {least}" if least is not None else "") + (
+            f" and below {below}" if below is not None else ""
+        )
         raise ConfigError(f"{name} must be a finite number{bounds}. Received: {value!r}")
     return float(value)
 
@@ -208,7 +213,9 @@ class Optimizer:
     def _average(self, variables):
         for variable in variables if self.use_ema else ():
             average = self._averages[self._index_of(variable)]
-            average.assign(ops.add(ops.multiply(average, self.ema_momentum), ops.multiply(variable, 1 - self.ema_momentum)))
+            average.assign(
+                ops.add(ops.multiply(average, self.ema_momentum), ops.multiply(variable, 1 - self.ema_momentum))
+            )
 
     def finish_step(self):
         """Count a step that has been run."""

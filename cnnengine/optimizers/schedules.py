@@ -79,7 +79,13 @@ class PolynomialDecay(LearningRateSchedule):
     """From the initial to the end rate along (1 - step / decay_steps) ** power; with `cycle` again and again."""
 
     def __init__(
-        self, initial_learning_rate, decay_steps, end_learning_rate=0.0001, power=1.0, cycle=False, name="PolynomialDecay"
+        self,
+        initial_learning_rate,
+        decay_steps,
+        end_learning_rate=0.0001,
+        power=1.0,
+        cycle=False,
+        name="PolynomialDecay",
     ):
         _positive(decay_steps, "decay_steps")
         self._config = {key: value for key, value in locals().items() if key in _ARGUMENTS}

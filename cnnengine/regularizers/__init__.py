@@ -3,6 +3,7 @@
 from cnnengine import ops
 from cnnengine.core import registry
 from cnnengine.core.checks import checked_choice, checked_number
+from cnnengine.core.config import epsilon
 from cnnengine.core.errors import ShapeError
 from cnnengine.core.registry import export, serialize
 
@@ -104,7 +105,7 @@ class OrthogonalRegularizer(Regularizer):
         rows = x if self.mode == "rows" else ops.transpose(x)
         size = rows.shape[0]
         squares = ops.sum(ops.square(rows), axis=1, keepdims=True)
-        rows = ops.multiply(rows, ops.rsqrt(ops.maximum(squares, 1e-12)))
+        rows = ops.multiply(rows, ops.rsqrt(ops.maximum(squares, epsilon() ** 2)))
         cosines = ops.absolute(ops.matmul(rows, ops.transpose(rows)))
         off_diagonal = ops.multiply(cosines, 1.0 - ops.one_hot(ops.arange(size), size))
         pairs = size * (size - 1) / 2

@@ -4,9 +4,13 @@
  * Backward, data:    dx[cell][c]  = sum over taps, k of dy[cell, tap][k] w[tap][c][k]; with a stride, the cells fall into
  *                    stride_h * stride_w parity classes, each a convolution of stride 1 with its share of the taps, so that
  *                    no multiplication by the zeros between the strides is done
- * Backward, weights: dw[tap, c][k] = sum over pixels of x[pixel, tap][c] dy[pixel][k] */
+ * Backward, weights: dw[tap, c][k] = sum over pixels of x[pixel, tap][c] dy[pixel][k]
+ *
+ * Forward and backward for the data have Winograd's algorithm as another way (winograd.h); which one is the descriptor's
+ * choice. */
 #include "cnn/conv2d.h"
 #include "drivers/window.h"
+#include "drivers/winograd.h"
 
 #include <string.h>
 
@@ -137,9 +141,48 @@ static size_t packed_bytes(const cnn_conv2d *d)
     return (size_t)(d->groups * d->r * d->s * (d->c / d->groups) * cnn_packed_cols(d->k / d->groups)) * sizeof(float);
 }
 
+/* Winograd's problem for the forward pass or, `turned`, for the backward pass for the data. */
+static cnn_winograd winograd_problem(const cnn_conv2d *d, int turned)
+{
+    cnn_winograd g = {.size = d->algorithm == CNN_WINOGRAD_4 ? 4 : 2, .n = d->n, .act = d->act, .alpha = d->alpha,
+                      .beta = d->beta};
+    if (turned) {
+        g.h = d->p, g.w = d->q, g.c = d->k, g.k = d->c, g.p = d->h, g.q = d->w;
+        g.pad_t = 2 - d->pad_t, g.pad_l = 2 - d->pad_l, g.act = 0;
+    } else {
+        g.h = d->h, g.w = d->w, g.c = d->c, g.k = d->k, g.p = d->p, g.q = d->q;
+        g.pad_t = d->pad_t, g.pad_l = d->pad_l;
+    }
+    return g;
+}
+
+static cnn_workspace winograd_workspace(const cnn_conv2d *d, int turned)
+{
+    const cnn_winograd g = winograd_problem(d, turned);
+    const size_t filters = (size_t)cnn_winograd_filter_size(g.size, g.c, g.k) * sizeof(float);
+    return (cnn_workspace){d->packed ? 0 : filters, cnn_winograd_local_bytes(&g)};
+}
+
+static void winograd_convolve(const cnn_conv2d *d, int turned, const float *x, const float *w, const float *bias,
+                              const float *addend, float *y, cnn_team *team)
+{
+    cnn_winograd g = winograd_problem(d, turned);
+    g.bias = bias;
+    g.addend = addend;
+    g.filters = w;
+    if (!d->packed) {
+        cnn_winograd_pack(g.size, d->c, d->k, w, turned, (float *)team->shared, team);
+        g.filters = (float *)team->shared;
+        cnn_team_barrier(team);
+    }
+    cnn_winograd_run(&g, x, y, team);
+}
+
 static cnn_workspace fwd_workspace(const void *desc)
 {
     const cnn_conv2d *d = desc;
+    if (d->algorithm != CNN_DIRECT)
+        return winograd_workspace(d, 0);
     const problem_t p = forward_problem(d);
     return (cnn_workspace){d->packed ? 0 : packed_bytes(d), local_bytes(&p)};
 }
@@ -147,6 +190,10 @@ static cnn_workspace fwd_workspace(const void *desc)
 static void conv2d_fwd(const void *desc, void *const *buf, cnn_team *team)
 {
     const cnn_conv2d *d = desc;
+    if (d->algorithm != CNN_DIRECT) {
+        winograd_convolve(d, 0, buf[0], buf[1], buf[2], buf[3], buf[4], team);
+        return;
+    }
     problem_t p = forward_problem(d);
     p.packed = buf[1];
     p.bias = buf[2];
@@ -161,7 +208,11 @@ static void conv2d_fwd(const void *desc, void *const *buf, cnn_team *team)
 
 static void conv2d_pack(const void *desc, void *const *buf, cnn_team *team)
 {
-    pack_forward(desc, buf[0], buf[1], team);
+    const cnn_conv2d *d = desc;
+    if (d->algorithm == CNN_DIRECT)
+        pack_forward(d, buf[0], buf[1], team);
+    else
+        cnn_winograd_pack(d->algorithm == CNN_WINOGRAD_4 ? 4 : 2, d->c, d->k, buf[0], 0, buf[1], team);
 }
 
 /* The taps of one axis that reach cells start, start + stride, ... of dx: count, the first tap of the highest index, the
@@ -216,6 +267,8 @@ static int is_empty(const problem_t *p)
 static cnn_workspace bwd_data_workspace(const void *desc)
 {
     const cnn_conv2d *d = desc;
+    if (d->algorithm != CNN_DIRECT)
+        return winograd_workspace(d, 1);
     cnn_workspace w = {0, 0};
     w.shared = (size_t)(d->r * d->s * d->k * cnn_packed_cols(d->c / d->groups)) * sizeof(float);
     for (int64_t i = 0; i < d->stride_h * d->stride_w; i++) {
@@ -260,6 +313,10 @@ static void conv2d_bwd_data(const void *desc, void *const *buf, cnn_team *team)
     const cnn_conv2d *d = desc;
     const float *dy = buf[0], *w = buf[1];
     float *dx = buf[2], *packed = (float *)team->shared;
+    if (d->algorithm != CNN_DIRECT) {
+        winograd_convolve(d, 1, dy, w, NULL, NULL, dx, team);
+        return;
+    }
     const int64_t classes = d->stride_h * d->stride_w;
     for (int pass = 0; pass < 2; pass++) { /* pack all classes, then compute them */
         float *at = packed;

@@ -11,6 +11,7 @@
 
 #include "kernels/elementwise.h"
 #include "kernels/tile.h" /* calls unary_fwd */
+#include "kernels/winograd.h"
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
 #include "kernels/batch_norm.h"
@@ -18,6 +19,7 @@
 #include "kernels/depthwise2d.h"
 #include "kernels/random.h"
 #include "kernels/update.h"
+#include "kernels/peak.h" /* uses the lists of rows in tile.h */
 
 const cnn_kernels CNN_CAT(cnn_kernels_, CNN_ISA) = {
     .isa = CNN_STR(CNN_ISA),

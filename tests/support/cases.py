@@ -205,6 +205,8 @@ _LARGE = {
     "strips": _windows(13, 40, 3, 3, pad=(1, 1, 1, 1)),
     "strips_strided": _windows(33, 35, 3, 3, stride=(2, 2), pad=(1, 1, 0, 1)),
     "strips_pointwise": _windows(25, 27, 1, 1),
+    "winograd_valid": _windows(9, 11, 3, 3),
+    "winograd_pad": _windows(7, 6, 3, 3, pad=(2, 1, 0, 2)),
 }
 # Windows that see no cell of the image have a meaning in pooling only.
 _POOL_ONLY = {"outside": _windows(3, 3, 2, 2, pad=(2, 0, 2, 3)), "most_taps": _windows(17, 18, 16, 16)}
@@ -222,15 +224,41 @@ def _conv_fwd(name, fields, bias=False, addend=False, act=NO_ACT):
     _add("conv2d_fwd", name, fields | act, [x, w, *rest], [y])
 
 
+_PLAIN_CONV = {"algorithm": 0, "packed": 0}
+
+#             name         windows            n  c   k
+_WINOGRAD = [
+    ("same", "same", 2, 16, 32),
+    ("empty", "same", 0, 16, 16),
+    ("valid", "winograd_valid", 3, 32, 16),
+    ("uneven_pad", "winograd_pad", 2, 16, 80),
+    ("large", "large", 3, 64, 48),
+]
+
+
+def _winograd_cases():
+    for algorithm in (1, 2):
+        for name, windows, n, c, k in _WINOGRAD:
+            fields = {**ALL_WINDOWS[windows], "n": n, "c": c, "k": k, "groups": 1, **_PLAIN_CONV, **NO_ACT}
+            fields["algorithm"] = algorithm
+            x, w, y = _conv_shapes(fields)
+            name = f"winograd_{algorithm}_{name}"
+            _conv_fwd(name, fields)
+            _add("conv2d_bwd_data", name, fields, [y, w], [x])
+            _add("conv2d_pack", name, fields, [w], [w])
+        for act in ("relu", "tanh"):
+            _conv_fwd(f"winograd_{algorithm}_epilogue_{act}", fields, True, True, ACTS[act])
+
+
 def _conv_cases():
     for name, windows, n, c, k, groups in _CONV:
-        fields = {**ALL_WINDOWS[windows], "n": n, "c": c, "k": k, "groups": groups, "packed": 0, **NO_ACT}
+        fields = {**ALL_WINDOWS[windows], "n": n, "c": c, "k": k, "groups": groups, **_PLAIN_CONV, **NO_ACT}
         x, w, y = _conv_shapes(fields)
         _conv_fwd(name, fields)
         _add("conv2d_bwd_data", name, fields, [y, w], [x])
         _add("conv2d_bwd_weights", name, fields, [x, y], [w])
         _add("conv2d_pack", name, fields, [w], [w])
-    fields = {**WINDOWS["strided_same"], "n": 2, "c": 3, "k": 21, "groups": 1, "packed": 0}
+    fields = {**WINDOWS["strided_same"], "n": 2, "c": 3, "k": 21, "groups": 1, **_PLAIN_CONV}
     for bias, addend in product((False, True), repeat=2):
         _conv_fwd(f"epilogue_{bias:d}{addend:d}", fields, bias, addend, ACTS["relu"])
     for name, act in ACTS.items():
@@ -676,6 +704,7 @@ def _update_cases():
 for _cases in (
     _matmul_cases,
     _conv_cases,
+    _winograd_cases,
     _depthwise_cases,
     _pool_cases,
     _norm_cases,

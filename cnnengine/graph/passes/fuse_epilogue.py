@@ -1,7 +1,7 @@
 """Take an activation or a residual addition into the operation that makes its argument.
 
-A product, convolution or normalisation stores act(result + bias + addend) in the same pass. An addition is taken when the
-other operand has the same shape; an activation when nobody else reads the argument, which in training holds for those
+A product, convolution or normalisation stores act(result + bias + addend) in the same pass. An addition is taken when
+the other operand has the same shape; an activation when nobody else reads the argument, which in training holds for those
 whose derivative reads the result.
 """
 
@@ -39,7 +39,11 @@ def _with_addend(node, users):
     # The later of two candidates: its inputs and the other operand are then certainly there.
     for value, other in ((b, a), (a, b)):
         producer = _takes_more(value, users)
-        if producer is None or _ADDEND[producer.op.name] is None or producer.inputs[_ADDEND[producer.op.name]] is not None:
+        if (
+            producer is None
+            or _ADDEND[producer.op.name] is None
+            or producer.inputs[_ADDEND[producer.op.name]] is not None
+        ):
             continue
         inputs = list(producer.inputs)
         inputs[_ADDEND[producer.op.name]] = other

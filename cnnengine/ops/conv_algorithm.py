@@ -1,0 +1,49 @@
+"""Which algorithm a convolution runs by: a pure function of one image's shape, never of the batch, a timing or threads.
+
+Winograd's F(m x m, 3 x 3) takes (m + 2)**2 multiplications for m * m outputs of a 3 x 3 kernel instead of 9 m * m, but
+computes whole tiles, has transforms to pay, and its filters are (m + 2)**2 / 9 times as large.
+"""
+
+from cnnengine.core.config import CONFIG
+
+DIRECT, WINOGRAD_4, WINOGRAD_2 = range(3)  # the numbers of csrc/include/cnn/conv2d.h
+
+# Filters of F(4, 3) larger than this no longer stay in the last-level cache; with few tiles to use them on, reading them
+# costs more than the multiplications they save.
+_LARGE_FILTERS = 20 << 20
+_FEW_TILES = 16
+
+# Cost of a multiplication beside the direct algorithm's, transforms included (measured on Zen 4, 64 channels and more).
+_COST_4, _COST_2 = 1.2, 1.15
+
+
+def _tiles(p, q, size):
+    return -(-p // size) * -(-q // size)
+
+
+def applies(kernel, strides, dilation, groups, channels, filters, pads):
+    """Whether Winograd's algorithm can compute a convolution at all."""
+    return (
+        tuple(kernel) == (3, 3)
+        and tuple(strides) == tuple(dilation) == (1, 1)
+        and groups == 1
+        and channels % 16 == filters % 16 == 0
+        and all(0 <= pad <= 2 for pad in pads)
+    )
+
+
+def choose(p, q, channels, filters):
+    """The algorithm for p x q outputs of a convolution to which Winograd's applies.
+
+    CONFIG.conv_algorithm overrides the choice: "direct" never takes Winograd's, "winograd" always does.
+    """
+    if CONFIG.conv_algorithm == "direct":
+        return DIRECT
+    tiles = _tiles(p, q, 4)
+    cost_4 = 36 * tiles * _COST_4
+    cost_2 = 16 * _tiles(p, q, 2) * _COST_2
+    if 36 * 4 * channels * filters > _LARGE_FILTERS and tiles <= _FEW_TILES:
+        cost_4 = float("inf")
+    if CONFIG.conv_algorithm == "auto" and min(cost_4, cost_2) >= 9 * p * q:
+        return DIRECT
+    return WINOGRAD_4 if cost_4 <= cost_2 else WINOGRAD_2

@@ -1,0 +1,153 @@
+#include "drivers/winograd.h"
+
+#include <string.h>
+
+/* V (the block's transformed inputs) and M (one panel's products) share L2 with the filters that stream by. */
+enum { BLOCK_BYTES = 640 * 1024, PAD = 16, BLOCK_COLS = 64, ACT_RELU = 1 };
+
+/* The cut of a problem into blocks of tiles. */
+typedef struct {
+    int in, positions;
+    int64_t tiles_h, tiles_w, tiles; /* of one image, of all */
+    int64_t most, blocks;            /* tiles of a block */
+    int64_t v_step, m_step;          /* floats from one position to the next; padded, so that they do not alias */
+} cut_t;
+
+static cut_t cut_of(const cnn_winograd *g)
+{
+    cut_t t = {.in = g->size + 2, .tiles_h = cnn_ceil_div(g->p, g->size), .tiles_w = cnn_ceil_div(g->q, g->size)};
+    t.positions = t.in * t.in;
+    t.tiles = g->n * t.tiles_h * t.tiles_w;
+    const int64_t tile_bytes = 4 * t.positions * (g->c + BLOCK_COLS);
+    t.most = cnn_max(1, cnn_min(t.tiles, BLOCK_BYTES / tile_bytes));
+    t.blocks = cnn_ceil_div(t.tiles, t.most);
+    t.most = t.blocks ? cnn_ceil_div(t.tiles, t.blocks) : 1;
+    t.v_step = t.most * g->c + PAD;
+    t.m_step = t.most * BLOCK_COLS + PAD;
+    return t;
+}
+
+int64_t cnn_winograd_filter_size(int size, int64_t c, int64_t k)
+{
+    return (int64_t)(size + 2) * (size + 2) * c * cnn_packed_cols(k);
+}
+
+size_t cnn_winograd_local_bytes(const cnn_winograd *g)
+{
+    const cut_t t = cut_of(g);
+    return (size_t)(t.positions * (t.v_step + t.m_step) + g->c) * sizeof(float);
+}
+
+/* Nine rows of `cols` filters from `first` on for channel c: the taps of one row of the packed matrix. */
+static void gather_taps(int64_t c, int64_t k, const float *w, int turned, int64_t row, int64_t first, int64_t cols,
+                        float taps[9][BLOCK_COLS])
+{
+    for (int t = 0; t < 9; t++) {
+        if (!turned)
+            memcpy(taps[t], w + (t * c + row) * k + first, (size_t)cols * sizeof(float));
+        else
+            for (int64_t j = 0; j < cols; j++)
+                taps[t][j] = w[((8 - t) * c + first + j) * k + row];
+    }
+}
+
+void cnn_winograd_pack(int size, int64_t c, int64_t k, const float *w, int turned, float *packed, const cnn_team *team)
+{
+    const int64_t rows = turned ? k : c, n = turned ? c : k, positions = (size + 2) * (size + 2);
+    int64_t lo, hi;
+    cnn_team_range(team, cnn_panel_count(n) * rows, &lo, &hi);
+    for (int64_t u = lo; u < hi; u++) {
+        const cnn_panel panel = cnn_panel_at(u / rows, n);
+        const int64_t width = (int64_t)panel.nv * cnn_k->vl, row = u % rows;
+        float taps[9][BLOCK_COLS] = {{0}};
+        gather_taps(c, k, w, turned, row, panel.first, panel.cols, taps);
+        float *out = packed + panel.first * rows * positions + row * width;
+        (size == 4 ? cnn_k->winograd_filter_4 : cnn_k->winograd_filter_2)(width, taps[0], BLOCK_COLS, out, rows * width);
+    }
+}
+
+/* Pointers to the cells of tile `index` in an image (n, h, w, c) from row y0 and column x0 on; `outside` for those not in it. */
+static void tile_cells(const float *x, int64_t image, int64_t h, int64_t w, int64_t c, int64_t y0, int64_t x0, int side,
+                       const float *outside, const float **cells)
+{
+    for (int i = 0; i < side; i++)
+        for (int j = 0; j < side; j++) {
+            const int64_t y = y0 + i, z = x0 + j;
+            const int inside = y >= 0 && y < h && z >= 0 && z < w;
+            cells[i * side + j] = inside ? x + ((image * h + y) * w + z) * c : outside;
+        }
+}
+
+static void transform_in(const cnn_winograd *g, const cut_t *t, const float *x, int64_t lo, int64_t hi, float *v,
+                         const float *zeros)
+{
+    const int64_t per_image = t->tiles_h * t->tiles_w;
+    for (int64_t i = lo; i < hi; i++) {
+        const float *cells[36];
+        const int64_t y = i % per_image / t->tiles_w * g->size, z = i % t->tiles_w * g->size;
+        tile_cells(x, i / per_image, g->h, g->w, g->c, y - g->pad_t, z - g->pad_l, t->in, zeros, cells);
+        (g->size == 4 ? cnn_k->winograd_input_4 : cnn_k->winograd_input_2)(g->c, cells, v + (i - lo) * g->c, t->v_step);
+    }
+}
+
+static void multiply(const cnn_winograd *g, const cut_t *t, cnn_panel panel, int64_t m, const float *v, float *products)
+{
+    static const int64_t no_offset[1] = {0};
+    const int64_t width = (int64_t)panel.nv * cnn_k->vl, tiles = cnn_tile_count(m, panel.nv);
+    const float *filters = g->filters + panel.first * g->c * t->positions;
+    const cnn_epilogue e = {.cols = width};
+    for (int position = 0; position < t->positions; position++, filters += g->c * width) {
+        for (int64_t i = 0; i < tiles; i++) {
+            const float *rows[CNN_MAX_MR];
+            float *c[CNN_MAX_MR];
+            int64_t lo, hi;
+            cnn_tile_at(i, tiles, m, &lo, &hi);
+            for (int64_t r = lo; r < hi; r++) {
+                rows[r - lo] = v + position * t->v_step + r * g->c;
+                c[r - lo] = products + position * t->m_step + r * BLOCK_COLS;
+            }
+            cnn_k->tile[panel.nv][hi - lo](1, no_offset, g->c, rows, 1, filters, width, c, &e);
+        }
+    }
+}
+
+static void transform_out(const cnn_winograd *g, const cut_t *t, cnn_panel panel, int64_t lo, int64_t hi,
+                          const float *products, float *y)
+{
+    const int64_t per_image = t->tiles_h * t->tiles_w;
+    for (int64_t i = lo; i < hi; i++) {
+        const float *cells[16], *addend[16];
+        const int64_t row = i % per_image / t->tiles_w * g->size, col = i % t->tiles_w * g->size;
+        tile_cells(y + panel.first, i / per_image, g->p, g->q, g->k, row, col, g->size, NULL, cells);
+        if (g->addend)
+            tile_cells(g->addend + panel.first, i / per_image, g->p, g->q, g->k, row, col, g->size, NULL, addend);
+        (g->size == 4 ? cnn_k->winograd_output_4 : cnn_k->winograd_output_2)(
+            panel.cols, products + (i - lo) * BLOCK_COLS, t->m_step, (float *const *)cells, g->addend ? addend : NULL,
+            g->bias ? g->bias + panel.first : NULL, g->act == ACT_RELU);
+        for (int cell = 0; g->act > ACT_RELU && cell < g->size * g->size; cell++)
+            if (cells[cell])
+                cnn_k->unary_fwd(g->act, panel.cols, (float)g->alpha, (float)g->beta, cells[cell], (float *)cells[cell]);
+    }
+}
+
+void cnn_winograd_run(const cnn_winograd *g, const float *x, float *y, const cnn_team *team)
+{
+    const cut_t t = cut_of(g);
+    const int64_t panels = cnn_panel_count(g->k);
+    float *v = (float *)team->local, *products = v + t.positions * t.v_step, *zeros = products + t.positions * t.m_step;
+    memset(zeros, 0, (size_t)g->c * sizeof(float));
+    int64_t lo, hi;
+    cnn_team_range(team, t.blocks * panels, &lo, &hi);
+    while (lo < hi) { /* the thread's share of block x panel */
+        const int64_t block = lo / panels, first = lo % panels, last = cnn_min(panels, first + hi - lo);
+        int64_t tile0, tile1;
+        cnn_tile_at(block, t.blocks, t.tiles, &tile0, &tile1);
+        transform_in(g, &t, x, tile0, tile1, v, zeros);
+        for (int64_t j = first; j < last; j++) {
+            const cnn_panel panel = cnn_panel_at(j, g->k);
+            multiply(g, &t, panel, tile1 - tile0, v, products);
+            transform_out(g, &t, panel, tile0, tile1, products, y);
+        }
+        lo += last - first;
+    }
+}

@@ -1,0 +1,33 @@
+/* 3 x 3 convolution of stride 1 with fewer multiplications (Winograd 1980; Lavin & Gray 2016).
+ *
+ * Tiles of 4 x 4 (or 2 x 2) outputs are computed from 6 x 6 (4 x 4) transformed inputs: at each of the 36 (16) positions of the
+ * transformed tile one matrix product over channels. A block of tiles is transformed into local scratch, multiplied with
+ * one panel of filters after the other and transformed back while all of it lies in L2 (after Jia et al. 2019, L3 Fusion).
+ *
+ * Channels and filters must be multiples of 16. */
+#ifndef CNN_WINOGRAD_H
+#define CNN_WINOGRAD_H
+
+#include "drivers/panel.h"
+
+typedef struct cnn_winograd {
+    int size;                          /* outputs of a tile along an axis: 4 or 2 */
+    int64_t n, h, w, c, k, p, q, pad_t, pad_l;
+    const float *filters;              /* packed: [panel][position][c][columns] */
+    const float *bias, *addend;
+    int64_t act;
+    double alpha, beta;
+} cnn_winograd;
+
+/* Floats of the packed filters, and bytes of local scratch. */
+int64_t cnn_winograd_filter_size(int size, int64_t c, int64_t k);
+size_t cnn_winograd_local_bytes(const cnn_winograd *g);
+
+/* The thread's share of packing w (3, 3, c, k): as it is, or, for the backward pass for the data, turned by 180 degrees and with
+ * channels and filters exchanged (then the result takes k channels and makes c). */
+void cnn_winograd_pack(int size, int64_t c, int64_t k, const float *w, int turned, float *packed, const cnn_team *team);
+
+/* The thread's share of y = act(x * w + bias + addend). */
+void cnn_winograd_run(const cnn_winograd *g, const float *x, float *y, const cnn_team *team);
+
+#endif
