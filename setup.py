@@ -1,5 +1,6 @@
 """Build of the C library and its binding. Everything else about the package is in pyproject.toml."""
 
+import json
 import os
 import platform
 import subprocess
@@ -59,6 +60,10 @@ EXTRA = [flag for flag in os.environ.get("CNNENGINE_CFLAGS", "").split()]
 FLAGS = COMMON + WARNINGS + [flag for flag in GCC_ONLY if compiles("int x;\n", ["-Werror", flag])] + EXTRA
 MACROS = [("CNN_X86", "1")] if X86 else []
 INCLUDE = ["csrc", "csrc/include"]
+# What `python -m cnnengine` prints: the flags of all files, then those of each ISA's file, as a C string.
+BUILD_FLAGS = [" ".join(flag for flag in [*FLAGS, *OPENMP] if flag not in WARNINGS)]
+if X86:
+    BUILD_FLAGS += [f"{isa}: {' '.join(flags)}" for isa, flags in ISA_FLAGS.items()]
 
 
 def library(name, sources, flags=()):
@@ -83,10 +88,14 @@ extension = Extension(
     "cnnengine._native.runtime",
     ["cnnengine/_native/runtime.pyx"],
     include_dirs=[*INCLUDE, numpy.get_include()],
-    define_macros=[*MACROS, ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+    define_macros=[
+        *MACROS,
+        ("CNN_BUILD_FLAGS", json.dumps("\n".join(BUILD_FLAGS))),
+        ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"),
+    ],
     extra_compile_args=["-O2", "-g0", *EXTRA],
     extra_link_args=[*OPENMP, *EXTRA],
-    depends=glob("csrc/**/*.h", recursive=True),
+    depends=[path for path in glob("csrc/**/*", recursive=True) if path.endswith((".c", ".h", ".def"))],
 )
 
 setup(libraries=libraries, ext_modules=cythonize([extension], build_dir="build/cython"))

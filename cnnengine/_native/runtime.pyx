@@ -68,6 +68,17 @@ cdef extern from "core/kernels.h":
 cdef extern from "core/team.h":
     int cnn_team_openmp()
 
+cdef extern from *:
+    """
+    #ifdef __clang__
+    #define CNN_COMPILER "clang " __clang_version__
+    #else
+    #define CNN_COMPILER "gcc " __VERSION__
+    #endif
+    """
+    const char *CNN_COMPILER
+    const char *CNN_BUILD_FLAGS
+
 cdef extern from "drivers/panel.h":
     int64_t cnn_packed_cols(int64_t cols)
 
@@ -310,6 +321,11 @@ def packed_cols(int64_t cols):
 
 def has_openmp():
     return bool(cnn_team_openmp())
+
+
+def build_info():
+    """(compiler, its flags): one string, and a list of those of all C files and then of each ISA's."""
+    return CNN_COMPILER.decode(), CNN_BUILD_FLAGS.decode().splitlines()
 
 
 def fma_peak(int threads, double seconds=0.1):

@@ -41,7 +41,7 @@ def _default_threads():
     """OMP_NUM_THREADS when it is a sensible number, else the CPUs this process may use."""
     text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if text:
-        if text.isdigit() and 1 <= int(text) <= MAX_THREADS:
+        if text.isdecimal() and 1 <= int(text) <= MAX_THREADS:
             return int(text)
         warnings.warn(
             f"OMP_NUM_THREADS must be a number from 1 to {MAX_THREADS}. Received: {text!r}; "

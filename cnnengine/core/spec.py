@@ -41,7 +41,7 @@ def checked_spec(shape, dtype="float32"):
     shape = tuple(int(dim) for dim in shape)
     if any(dim < 0 for dim in shape):
         raise ShapeError(f"Dimensions must not be negative. Received: shape {shape}")
-    if prod(shape) > MAX_ELEMENTS:
+    if prod(max(dim, 1) for dim in shape) > MAX_ELEMENTS:  # an empty tensor's strides must not overflow either
         raise ShapeError(f"Expected at most {MAX_ELEMENTS:,} elements. Received: shape {shape}")
     return TensorSpec(shape, dtype)
 

@@ -53,6 +53,11 @@ class TensorLike:
             "Use ops.where(condition, a, b) instead of `if`."
         )
 
+    def __array__(self, *args, **kwargs):
+        raise TypeError(
+            f"{type(self).__name__} has no elements yet, so NumPy cannot work on it. Use the functions of ops instead."
+        )
+
     @property
     def ndim(self):
         return len(self.shape)

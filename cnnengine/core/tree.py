@@ -33,3 +33,8 @@ def pack_like(structure, leaves):
         return next(leaves)
 
     return fill(structure)
+
+
+def form_of(structure):
+    """The same structure with None for each leaf; None for a single leaf."""
+    return map_structure(lambda _: None, structure) if isinstance(structure, (list, tuple, dict)) else None

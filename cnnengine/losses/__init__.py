@@ -95,14 +95,18 @@ def resolve_crossentropy(y_true_shape, y_pred_shape):
     return _CROSSENTROPIES[kind_of_targets(y_true_shape, y_pred_shape)]
 
 
-def resolve(identifier, y_true_shape, y_pred_shape):
-    """The Loss object that an entry of `compile(loss=...)` means for these shapes; None gives None.
+def resolve(identifier, y_true_shape=None, y_pred_shape=None):
+    """The Loss object that an entry of `compile(loss=...)` means; None gives None.
+
+    Args:
+        identifier: as for `get`, or "crossentropy" for the one that fits the shapes.
+        y_true_shape, y_pred_shape: batch included; only "crossentropy" needs them.
 
     Raises:
         ConfigError: for entries that mean nothing.
     """
     is_name = isinstance(identifier, str)
-    if is_name and identifier.lower() in ("crossentropy", "ce"):
+    if is_name and y_pred_shape is not None and identifier.lower() in ("crossentropy", "ce"):
         found = resolve_crossentropy(tuple(y_true_shape), tuple(y_pred_shape))
     else:
         found = get(identifier)

@@ -75,7 +75,8 @@ __all__ = [
     "TruePositives", "binary_accuracy", "binary_crossentropy", "binary_focal_crossentropy", "categorical_accuracy",
     "categorical_crossentropy", "categorical_focal_crossentropy", "categorical_hinge", "deserialize", "get", "hinge",
     "huber", "kl_divergence", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error",
-    "mean_squared_error", "mean_squared_logarithmic_error", "poisson", "resolve", "resolve_accuracy", "serialize",
+    "mean_squared_error", "mean_squared_logarithmic_error", "poisson", "resolve", "resolve_accuracy",
+    "resolve_crossentropy", "serialize",
     "sparse_categorical_accuracy", "sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy",
     "squared_hinge", "top_k_categorical_accuracy",
 ]  # fmt: skip
@@ -118,15 +119,20 @@ def resolve_crossentropy(y_true_shape, y_pred_shape, name="crossentropy"):
     return _CROSSENTROPIES[kind_of_targets(tuple(y_true_shape), tuple(y_pred_shape))](name=name)
 
 
-def resolve(identifier, y_true_shape, y_pred_shape):
-    """The Metric object that an entry of `compile(metrics=...)` means for these shapes, named as the entry is.
+def resolve(identifier, y_true_shape=None, y_pred_shape=None):
+    """The Metric object that an entry of `compile(metrics=...)` means, named as the entry is.
+
+    Args:
+        identifier: as for `get`, or "accuracy" or "crossentropy" for the one that fits the shapes.
+        y_true_shape, y_pred_shape: batch included; only these two names need them.
 
     Raises:
         ConfigError: for entries that mean nothing.
     """
-    if isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc"):
+    name = identifier.lower() if isinstance(identifier, str) and y_pred_shape is not None else None
+    if name in ("accuracy", "acc"):
         return resolve_accuracy(y_true_shape, y_pred_shape, identifier)
-    if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
+    if name in ("crossentropy", "ce"):
         return resolve_crossentropy(y_true_shape, y_pred_shape, identifier)
     metric = get(identifier)
     if metric is None:

@@ -7,6 +7,13 @@ from cnnengine.core.errors import ConfigError, ShapeError
 from cnnengine.core.tree import flatten
 
 
+def check_losses(loss):
+    """Raise ConfigError for a loss (or one in a list or dict) that means nothing."""
+    for item in loss.values() if isinstance(loss, dict) else loss if isinstance(loss, (list, tuple)) else [loss]:
+        if not (isinstance(item, str) and item.lower() in ("crossentropy", "ce")):  # those depend on shapes
+            losses.get(item)
+
+
 def per_output(value, names, what):
     """One item an output from a single item, a list or a dict by output name. Raises ConfigError."""
     if isinstance(value, dict):
@@ -28,14 +35,17 @@ class CompiledLoss:
         loss: name, Loss, function, or a list or dict of them, one an output.
         weights: factor of each output's loss, in the same form; None: 1.
         names: names of the outputs.
+        targets, outputs: shapes, one an output; a target's may be None.
     """
 
-    def __init__(self, loss, weights, names):
-        self.losses = [None if item is None else losses.get(item) for item in per_output(loss, names, "loss")]
+    def __init__(self, loss, weights, names, targets, outputs):
+        items = per_output(loss, names, "loss")
+        self.losses = [losses.resolve(item, y or (), y_pred) for item, y, y_pred in zip(items, targets, outputs)]
         self.weights = [1.0 if w is None else float(w) for w in per_output(weights, names, "loss_weights")]
         if not any(self.losses):
             raise ConfigError("At least one output needs a loss")
         self.names = names
+        self._classes = [shape[-1] if shape else 1 for shape in outputs]
 
     def targets(self, y):
         """Arrays of the right type for a step from what the user gave. Raises ShapeError, ConfigError."""
@@ -53,11 +63,11 @@ class CompiledLoss:
         whole = getattr(loss, "integer_targets", False)
         return np.ascontiguousarray(y, np.int32 if whole else np.float32).reshape(np.shape(y))
 
-    def check(self, y, outputs):
-        """Raise when class numbers are not those of the outputs' last axes, given their shapes."""
-        for loss, leaf, shape in zip(self.losses, _leaves(y, self.names), outputs):
+    def check(self, y):
+        """Raise ConfigError for class numbers that the outputs' last axes do not have."""
+        for loss, leaf, classes in zip(self.losses, _leaves(y, self.names), self._classes):
             if leaf is not None and getattr(loss, "integer_targets", False):
-                loss.check_targets(np.asarray(leaf), shape[-1])
+                loss.check_targets(np.asarray(leaf), classes)
 
     def __call__(self, targets, outputs, sample_weights):
         """(total, [each output's loss]) as values."""
@@ -97,7 +107,7 @@ class CompiledMetrics:
         for group, uses_weights in ((plain, False), (weighted, True)):
             for i, items in enumerate(_per_output_lists(group, names)):
                 for item in items:
-                    metric = _resolve(item, targets[i], outputs[i])
+                    metric = metrics.resolve(item, targets[i] or (), outputs[i])
                     self._of_output.append((metric, i, uses_weights))
                     prefix = f"{names[i]}_" if len(names) > 1 else ""
                     self.names[id(metric)] = prefix + metric.name
@@ -136,20 +146,6 @@ def _per_output_lists(group, names):
     else:
         per = per_output(group, names, "metrics") if isinstance(group, (list, tuple)) else [group] * len(names)
     return [[] if item is None else list(item) if isinstance(item, (list, tuple)) else [item] for item in per]
-
-
-def _resolve(item, target, output):
-    """A Metric from a name, a Metric or a function; "accuracy" and "crossentropy" by the shapes."""
-    lowered = item.lower() if isinstance(item, str) else None
-    if lowered in ("accuracy", "acc"):
-        metric = metrics.resolve_accuracy(target, output)
-        metric.name = item
-        return metric
-    if lowered in ("crossentropy", "ce"):
-        metric = metrics.resolve_crossentropy(target, output)
-        metric.name = item
-        return metric
-    return metrics.get(item)
 
 
 def regularisation(weights):

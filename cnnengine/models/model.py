@@ -7,7 +7,7 @@ from cnnengine.core.errors import ConfigError, DTypeError, ShapeError
 from cnnengine.core.registry import export
 from cnnengine.core.spec import STORAGE, TensorSpec, standard_dtype
 from cnnengine.core.tensor_like import TensorLike
-from cnnengine.core.tree import flatten, map_structure, pack_like
+from cnnengine.core.tree import flatten, form_of, map_structure, pack_like
 from cnnengine.engine.build import build_program
 from cnnengine.engine.cache import ProgramCache
 from cnnengine.engine.prepare import PreparedStore
@@ -158,7 +158,7 @@ class Model(Trainer, Layer):
 
             def forward(tracer, *values):
                 outputs = self(pack_like(structure, values), training=training)
-                form.append(map_structure(lambda _: None, outputs))
+                form.append(form_of(outputs))
                 return flatten(outputs)
 
             self._build_now(specs, structure)
@@ -180,7 +180,7 @@ class Model(Trainer, Layer):
         """Run on arrays: what `model(x)` returns."""
         arrays = self._as_inputs(inputs)
         specs = self._specs_of(arrays)
-        structure = map_structure(lambda _: None, inputs) if isinstance(inputs, (list, tuple, dict)) else None
+        structure = form_of(inputs)
         program, form = self._forward_program(specs, structure, training)
         outputs = program.run(arrays)
         return outputs[0] if form is None else pack_like(form, outputs)

@@ -6,7 +6,7 @@ Forward, loss, metrics; in training also the gradients and the optimizer's updat
 from cnnengine import ops
 from cnnengine.core.errors import ConfigError
 from cnnengine.core.spec import TensorSpec, standard_dtype
-from cnnengine.core.tree import flatten, map_structure, pack_like
+from cnnengine.core.tree import flatten, form_of, pack_like
 from cnnengine.engine.build import build_program
 from cnnengine.graph.gradients import gradients
 from cnnengine.models.compiled import CompiledMetrics, regularisation
@@ -26,7 +26,7 @@ def build_step(model, x, arrays, targets, weights, training):
     Returns:
         the program; its inputs are the arrays, the targets and weights there are, and in training the optimizer's rates.
     """
-    structure = map_structure(lambda _: None, x) if isinstance(x, (list, tuple, dict)) else None
+    structure = form_of(x)
     present = [a for a in (*targets, *weights) if a is not None]
     specs = [*model._specs_of(arrays), *map(_spec, present)]
     if training:

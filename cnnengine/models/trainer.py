@@ -6,10 +6,11 @@ from cnnengine import metrics as metrics_module
 from cnnengine import optimizers
 from cnnengine.callbacks import CallbackList
 from cnnengine.core.errors import ConfigError
-from cnnengine.core.tree import flatten, map_structure, pack_like
-from cnnengine.models.compiled import CompiledLoss, leaves_of
+from cnnengine.core.tree import flatten, form_of, map_structure, pack_like
+from cnnengine.models.compiled import CompiledLoss, check_losses, leaves_of
 from cnnengine.models.data import ArrayBatches, class_weights, make_batches, split_validation, steps_of
 from cnnengine.models.steps import build_step
+from cnnengine.ops.abstract import infer_shapes
 
 
 def _checked_int(value, name, least):
@@ -67,8 +68,7 @@ class Trainer:
             "weighted_metrics": weighted_metrics,
         }
         self._compiled_loss = self._compiled_metrics = None
-        if isinstance(loss, (str, list, tuple, dict)):  # report unknown names now, not at the first step
-            CompiledLoss(loss, None, list(range(len(loss))) if isinstance(loss, (list, tuple)) else _names_in(loss))
+        check_losses(loss)  # report unknown names now, not at the first step
         self._loss_tracker = metrics_module.Mean(name="loss")
         self._part_trackers = []
         self.compiled = True
@@ -126,9 +126,6 @@ class Trainer:
     def _step(self, x, y, sample_weight, training):
         """Run one training or evaluation step on a batch."""
         arrays = self._as_inputs(x)
-        if not self.built:
-            structure = map_structure(lambda _: None, x) if isinstance(x, (list, tuple, dict)) else None
-            self._build_now(self._specs_of(arrays), structure)
         if self._compiled_loss is None:
             self._resolve_loss(x, arrays, y)
         names = self._compiled_loss.names
@@ -147,40 +144,28 @@ class Trainer:
         return [None if w is None else np.ascontiguousarray(w, np.float32) for w in leaves]
 
     def _resolve_loss(self, x, arrays, y):
-        """Match losses with outputs, whose number is known once the model has been run."""
-        structure = map_structure(lambda _: None, x) if isinstance(x, (list, tuple, dict)) else None
-        program, _ = self._forward_program(self._specs_of(arrays), structure, False)
-        names = self._output_names(len(program.output_specs))
+        """Match losses with outputs, which are known once the model has seen an input."""
+        structure = form_of(x)
+        self._build_now(self._specs_of(arrays), structure)
+        outputs = infer_shapes(
+            lambda *values: flatten(self(pack_like(structure, values), training=False)), self._specs_of(arrays)
+        )
+        names = self._output_names(len(outputs))
+        shapes = [output.shape for output in outputs]
+        targets = [None if leaf is None else np.shape(leaf) for leaf in leaves_of(y, names)]
         args = self._compile_args
-        compiled = CompiledLoss(args["loss"], args["loss_weights"], names)
-        if len([loss for loss in compiled.losses if loss is not None]) > 1:
-            self._part_trackers = [
-                metrics_module.Mean(name=f"{name}_loss")
-                for name, loss in zip(names, compiled.losses)
-                if loss is not None
-            ]
-        self._compiled_loss = compiled
+        loss = CompiledLoss(args["loss"], args["loss_weights"], names, targets or [None] * len(names), shapes)
+        used = [name for name, item in zip(names, loss.losses) if item is not None]
+        self._part_trackers = [metrics_module.Mean(name=f"{name}_loss") for name in used] if len(used) > 1 else []
+        self._compiled_loss = loss
 
     def _check_targets(self, x, y):
         """Look at all class numbers once, before the first step."""
-        if y is None or not any(getattr(loss, "integer_targets", False) for loss in flatten(self._known_losses())):
-            return
-        first = map_structure(lambda a: np.asarray(a)[:1], x)
-        arrays = self._as_inputs(first)
-        structure = map_structure(lambda _: None, x) if isinstance(x, (list, tuple, dict)) else None
-        program, _ = self._forward_program(self._specs_of(arrays), structure, False)
         if self._compiled_loss is None:
-            self._resolve_loss(first, arrays, y)
-        self._compiled_loss.check(y, [spec.shape for spec in program.output_specs])
-
-    def _known_losses(self):
-        if self._compiled_loss is not None:
-            return self._compiled_loss.losses
-        items = self._compile_args["loss"]
-        items = (
-            list(items.values()) if isinstance(items, dict) else items if isinstance(items, (list, tuple)) else [items]
-        )
-        return CompiledLoss(items, None, list(range(len(items)))).losses
+            first = map_structure(lambda a: np.asarray(a)[:1], x)
+            self._resolve_loss(first, self._as_inputs(first), y)
+        if y is not None:
+            self._compiled_loss.check(y)
 
     # --- fit --------------------------------------------------------------------------------------------------
 
@@ -393,10 +378,6 @@ class Trainer:
         self._step(batch.x, batch.y, batch.sample_weight, training)
         logs = self._logs()
         return logs if return_dict else self._as_list(logs)
-
-
-def _names_in(loss):
-    return list(loss) if isinstance(loss, dict) else ["output"]
 
 
 def metric_state(metric):

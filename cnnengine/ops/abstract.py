@@ -30,6 +30,9 @@ class ShapeTracer:
         specs = op.infer([spec_of(x) for x in inputs], attrs)
         return [AbstractValue(checked_spec(spec.shape, spec.dtype)) for spec in specs]
 
+    def value_of(self, x):
+        return AbstractValue(spec_of(x))
+
     def assign(self, variable, value):
         return variable
 
@@ -37,6 +40,9 @@ class ShapeTracer:
         return variable
 
     def update(self, op, inputs, variables, **attrs):
+        pass
+
+    def follow(self, variable, value):
         pass
 
 

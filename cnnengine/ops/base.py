@@ -58,9 +58,8 @@ def register(name, infer, fields=None, gradient=None, **flags):
 
 def reference_call(name, fields, inputs, outputs, threads=1):
     """Run one operation of the NumPy reference; the same signature as the native call."""
-    if name in REFERENCE:
-        inputs = (tuple(inputs),) if OPS[name].variadic else inputs
-        REFERENCE[name](SimpleNamespace(**fields), *inputs, *outputs)
+    inputs = (tuple(inputs),) if OPS[name].variadic else inputs
+    REFERENCE[name](SimpleNamespace(**fields), *inputs, *outputs)
 
 
 CALLS = {"native": native.call, "reference": reference_call}
@@ -80,19 +79,27 @@ def to_array(x, dtype=None):
     if isinstance(x, Variable):
         return x.array
     array = np.asarray(x)
-    dtype = dtype or standard_dtype(array.dtype)
     if array.dtype.kind not in "bfiu":
         raise DTypeError(f"Expected numbers (float, integer or bool). Received: dtype {array.dtype}")
-    return np.ascontiguousarray(array, STORAGE[dtype]).reshape(array.shape)
+    storage = np.dtype(STORAGE[dtype or standard_dtype(array.dtype)])
+    if array.dtype.kind in "iu" and storage.kind in "iu" and not np.can_cast(array.dtype, storage):
+        array = _saturated(array, storage)
+    array = np.ascontiguousarray(array, storage).reshape(array.shape)
+    return array if array.flags.aligned else array.copy()
 
 
-def to_tensor(x, dtype=None):
-    """What `bind` takes: values, variables and arrays as they are, anything else as an array."""
+def _saturated(array, storage):
+    """Integers limited to what the storage type holds: the nearest number there is, as `cast` does."""
+    limits, own = np.iinfo(storage), np.iinfo(array.dtype)
+    return np.clip(array, max(limits.min, own.min), min(limits.max, own.max))
+
+
+def to_tensor(x):
+    """What `bind` takes: values, variables and bool arrays as they are, anything else as an array in its storage."""
     if isinstance(x, TensorLike):
         return x
-    if not isinstance(x, np.ndarray) and dtype is None and not hasattr(x, "dtype"):
-        dtype = "float32" if np.asarray(x).dtype.kind == "f" else None
-    return to_array(x, dtype)
+    array = np.asarray(x)
+    return array if array.dtype == bool else to_array(array)
 
 
 def bind(op, inputs, **attrs):
@@ -115,15 +122,21 @@ def bind(op, inputs, **attrs):
 
 def _run(op, inputs, attrs):
     arrays = [None if x is None else to_array(x) for x in inputs]
-    ins = [None if x is None else TensorSpec(a.shape, spec_of(x).dtype) for x, a in zip(inputs, arrays)]
-    specs = op.infer(ins, attrs)
+    ins = [spec_of(x) for x in inputs]
+    specs = [checked_spec(spec.shape, spec.dtype) for spec in op.infer(ins, attrs)]
     if op.is_view:
-        return [arrays[0].reshape(specs[0].shape)]
-    for spec in specs:
-        checked_spec(spec.shape)
-    outputs = [np.empty(spec.shape, STORAGE[spec.dtype]) for spec in specs]
-    CALLS[CONFIG.backend](op.name, op.fields(ins, specs, attrs), arrays, outputs, CONFIG.threads)
+        outputs = [settled(inputs[0] if isinstance(inputs[0], Variable) else arrays[0]).reshape(specs[0].shape)]
+    else:
+        outputs = [np.empty(spec.shape, STORAGE[spec.dtype]) for spec in specs]
+        CALLS[CONFIG.backend](op.name, op.fields(ins, specs, attrs), arrays, outputs, CONFIG.threads)
     return [a.astype(bool) if spec.dtype == "bool" else a for a, spec in zip(outputs, specs)]
+
+
+def settled(x):
+    """A variable's value as it is now, which later assignments do not change; anything else as it is."""
+    if not isinstance(x, Variable):
+        return x
+    return x.numpy() if CONTEXT.tracer is None else CONTEXT.tracer.value_of(x)
 
 
 def _is_symbolic(x):
@@ -146,6 +159,6 @@ def public(function):
         for x in (*args, *kwargs.values()):
             if _is_symbolic(x):
                 return _first_symbolic(x).record(wrapper, args, kwargs)
-        return function(*args, **kwargs)
+        return settled(function(*args, **kwargs))
 
     return wrapper

@@ -4,7 +4,7 @@ from math import prod
 
 from cnnengine.core.spec import TensorSpec
 from cnnengine.ops.base import bind, register
-from cnnengine.ops.elementwise import as_float
+from cnnengine.ops.elementwise import as_float, checked_vector
 from cnnengine.ops.matmul import NO_ACT
 
 
@@ -57,5 +57,7 @@ def batch_normalise(x, mean, var, gamma=None, beta=None, epsilon=1e-3, training=
 
     With `training` the gradient flows through mean and var, which must be batch_stats(x).
     """
-    inputs = [as_float(x), mean, var, gamma, beta, None]
+    x = as_float(x)
+    vectors = {"mean": mean, "var": var, "gamma": gamma, "beta": beta}
+    inputs = [x, *(checked_vector(v, x.shape[-1], name) for name, v in vectors.items()), None]
     return bind(BATCH_NORM, inputs, epsilon=float(epsilon), training=bool(training), **NO_ACT)

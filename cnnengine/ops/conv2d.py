@@ -11,7 +11,7 @@ from cnnengine.core.shapes import window_shape
 from cnnengine.core.spec import TensorSpec
 from cnnengine.ops import conv_algorithm
 from cnnengine.ops.base import bind, register, spec_of
-from cnnengine.ops.elementwise import as_float
+from cnnengine.ops.elementwise import as_float, checked_vector
 from cnnengine.ops.matmul import NO_ACT
 from cnnengine.ops.reduce import reduce_axes
 from cnnengine.ops.view import reshape_to
@@ -106,9 +106,10 @@ def conv2d(x, w, bias=None, strides=(1, 1), padding="valid", dilation=(1, 1), gr
     Raises:
         ShapeError: channels, groups or window do not fit.
     """
-    x = as_float(x)
+    x, w = as_float(x), as_float(w)
     x_shape, w_shape = spec_of(x).shape, spec_of(w).shape
     _check_channels(x_shape, w_shape, groups)
+    bias = checked_vector(bias, w_shape[3], "bias")
     if groups > 1 and w_shape[2] == 1:
         w = reshape_to(w, (*w_shape[:2], groups, w_shape[3] // groups))
         return depthwise2d(x, w, bias, strides, padding, dilation)
@@ -162,8 +163,10 @@ def depthwise2d(x, w, bias=None, strides=(1, 1), padding="valid", dilation=(1, 1
     Raises:
         ShapeError: channels or window do not fit.
     """
-    x = as_float(x)
+    x, w = as_float(x), as_float(w)
     x_shape, w_shape = spec_of(x).shape, spec_of(w).shape
-    _check_channels(x_shape, (*w_shape[:2], 1, w_shape[2] * w_shape[3]), w_shape[2])
+    filters = w_shape[2] * w_shape[3]
+    _check_channels(x_shape, (*w_shape[:2], 1, filters), w_shape[2])
+    bias = checked_vector(bias, filters, "bias")
     pq, pads = window_shape(x_shape[1:3], w_shape[:2], strides, dilation, padding, "kernel")
     return bind(DEPTHWISE_FWD, [x, w, bias], window=(*strides, *dilation, *pads), pq=pq, **NO_ACT)

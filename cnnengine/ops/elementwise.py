@@ -3,10 +3,11 @@
 import numpy as np
 
 from cnnengine.core.codes import BINARY, DTYPE, UNARY
-from cnnengine.core.errors import DTypeError, ShapeError
+from cnnengine.core.errors import ShapeError
 from cnnengine.core.needs import READS_X, READS_Y
 from cnnengine.core.spec import TensorSpec, checked_spec, standard_dtype
-from cnnengine.ops.base import bind, public, register, spec_of, to_tensor
+from cnnengine.core.tensor_like import TensorLike
+from cnnengine.ops.base import bind, public, register, spec_of, to_array, to_tensor
 from cnnengine.ops.reduce import reduce_axes
 from cnnengine.ops.view import reshape_to
 
@@ -16,9 +17,24 @@ MAX_DIMS = 6
 
 
 def as_float(x):
-    """The tensor in float32: integers are cast, bools are floats already."""
-    x = to_tensor(x)
+    """The tensor in float32: integers are cast, traced bools are floats already."""
+    if not isinstance(x, TensorLike):
+        return to_array(x, "float32")
     return cast(x, "float32") if spec_of(x).dtype in ("int32", "uint8") else x
+
+
+def as_words(x):
+    """The tensor with 4 bytes an element, which can be moved whatever they mean: only uint8 is cast."""
+    x = to_tensor(x)
+    return as_float(x) if spec_of(x).dtype == "uint8" else x
+
+
+def checked_vector(x, size, name):
+    """The tensor in float32, which must be one number a channel; None stays None. Raises ShapeError."""
+    x = None if x is None else as_float(x)
+    if x is not None and spec_of(x).shape != (size,):
+        raise ShapeError(f"{name}: expected shape ({size},). Received: shape {spec_of(x).shape}")
+    return x
 
 
 # --- one argument ---------------------------------------------------------------------------------------------
@@ -129,6 +145,10 @@ _BINARY_GRADIENTS = {
         binary("multiply", dy, binary("multiply", b, binary("power", a, unary("affine", b, 1.0, -1.0)))),
         binary("multiply", dy, binary("multiply", y, unary("log", a))),
     ),
+    "mod": lambda a, b, y, dy: (
+        dy,
+        unary("negative", binary("multiply", dy, binary("floor_divide", a, b))),
+    ),
     "squared_difference": lambda a, b, y, dy: _difference_gradient(unary("affine", binary("subtract", a, b), 2.0), dy),
 }
 
@@ -207,7 +227,7 @@ BROADCAST = register(
 @public
 def broadcast_to(x, shape):
     """x repeated to `shape` by NumPy's rule. Raises ShapeError."""
-    x, shape = as_float(x), tuple(shape)
+    x, shape = as_words(x), checked_spec(shape).shape
     if broadcast_shape(spec_of(x).shape, shape) != shape:
         raise ShapeError(f"Expected a shape that broadcasts to {shape}. Received: {spec_of(x).shape}")
     return x if spec_of(x).shape == shape else bind(BROADCAST, [x], shape=shape)
@@ -241,6 +261,4 @@ def cast(x, dtype):
         return x
     if dtype == "bool":
         return binary("not_equal", x, 0.0)
-    if not isinstance(dtype, str):
-        raise DTypeError(f"Expected a dtype name. Received: {dtype!r}")
     return bind(CAST, [x], dtype=dtype)

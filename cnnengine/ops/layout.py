@@ -5,7 +5,7 @@ from math import prod
 from cnnengine.core.errors import ShapeError
 from cnnengine.core.spec import TensorSpec
 from cnnengine.ops.base import bind, register, spec_of
-from cnnengine.ops.elementwise import MAX_DIMS, as_float
+from cnnengine.ops.elementwise import MAX_DIMS, as_float, as_words, cast
 from cnnengine.ops.reduce import normal_axes
 from cnnengine.ops.view import reshape_to
 
@@ -36,10 +36,12 @@ TRANSPOSE = register(
 
 def transpose_to(x, perm):
     """x with its axes in another order. Raises ShapeError."""
-    x, shape = as_float(x), spec_of(x).shape
-    perm = tuple(axis % max(len(shape), 1) for axis in perm)
+    x = as_words(x)
+    shape = spec_of(x).shape
+    given = tuple(perm)
+    perm = tuple(normal_axes(axis, len(shape))[0] for axis in given)
     if sorted(perm) != list(range(len(shape))):
-        raise ShapeError(f"axes must be a permutation of 0..{len(shape) - 1}. Received: {perm}")
+        raise ShapeError(f"axes must be a permutation of 0..{len(shape) - 1}. Received: {given}")
     _check_rank(shape, "transpose")
     moving = [axis for axis in perm if shape[axis] != 1]
     if moving == sorted(moving):  # only axes of length 1 move
@@ -107,7 +109,8 @@ UNSLICE = register(
 
 def slice_with(x, start, step, out):
     """Cells start[i], start[i] + step[i], ... of each axis, out[i] of them; steps may be negative."""
-    x, shape = as_float(x), spec_of(x).shape
+    x = as_words(x)
+    shape = spec_of(x).shape
     _check_rank(shape, "slicing")
     if tuple(out) == shape and all(s == 1 for s in step):
         return x
@@ -120,7 +123,7 @@ def _concat_infer(ins, attrs):
         if len(spec.shape) != len(first) or any(a != b for i, (a, b) in enumerate(zip(spec.shape, first)) if i != axis):
             raise ShapeError(f"Shapes must agree except along axis {axis}. Received: {[spec.shape for spec in ins]}")
     total = sum(spec.shape[axis] for spec in ins)
-    return [TensorSpec(first[:axis] + (total,) + first[axis + 1 :])]
+    return [TensorSpec(first[:axis] + (total,) + first[axis + 1 :], ins[0].dtype)]
 
 
 def _concat_fields(ins, outs, attrs):
@@ -143,10 +146,12 @@ CONCAT = register("concat", _concat_infer, _concat_fields, _concat_gradient, var
 
 
 def concat_along(xs, axis):
-    """Tensors side by side along one axis. Raises ShapeError."""
-    xs = [as_float(x) for x in xs]
+    """Tensors side by side along one axis; of different dtypes as float32. Raises ShapeError."""
+    xs = [as_words(x) for x in xs]
     if not xs:
         raise ShapeError("Expected at least one tensor to concatenate. Received: none")
+    if len({spec_of(x).dtype for x in xs}) > 1:
+        xs = [cast(x, "float32") for x in xs]
     axis = normal_axes(axis, len(spec_of(xs[0]).shape))[0]
     while len(xs) > 1:
         xs = [bind(CONCAT, xs[:MAX_DIMS], axis=axis), *xs[MAX_DIMS:]]

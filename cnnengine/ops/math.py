@@ -1,13 +1,14 @@
 """Public operations with NumPy's names: arithmetic, reductions, shapes. Computed in float32; see nn.py for networks."""
 
+import builtins
 from math import prod
 
 import numpy as np
 
 from cnnengine.core.errors import ConfigError, DTypeError, ShapeError
 from cnnengine.core.spec import STORAGE, standard_dtype
-from cnnengine.core.tensor_like import OPERATORS, TensorLike
-from cnnengine.ops.base import bind, public, spec_of, to_array, to_tensor
+from cnnengine.core.tensor_like import OPERATORS
+from cnnengine.ops.base import bind, public, settled, spec_of, to_tensor
 from cnnengine.ops.elementwise import as_float, binary, broadcast_to, cast, fill, select, unary
 from cnnengine.ops.layout import (
     GATHER,
@@ -40,7 +41,7 @@ def add(x1, x2):
 def subtract(x1, x2):
     """x1 - x2, broadcast."""
     if _is_number(x2):
-        return unary("affine", x1, 1.0, -x2)
+        return unary("affine", x1, 1.0, -float(x2))  # float first: -np.uint8(1) is 255
     return unary("affine", x2, -1.0, x1) if _is_number(x1) else binary("subtract", x1, x2)
 
 
@@ -162,10 +163,6 @@ def logical_not(x):
 # --- reductions -----------------------------------------------------------------------------------------------
 
 
-def _axis(axis):
-    return tuple(int(i) for i in axis) if isinstance(axis, (list, tuple)) else axis
-
-
 def _count(shape, axis):
     return prod(shape[i] for i in normal_axes(axis, len(shape)))
 
@@ -173,7 +170,7 @@ def _count(shape, axis):
 def _make_reduction(name, text):
     @public
     def function(x, axis=None, keepdims=False):
-        return reduce_axes(name, as_float(x), _axis(axis), keepdims)
+        return reduce_axes(name, as_float(x), axis, keepdims)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{text} over the given axis or axes (None: all)."
@@ -190,8 +187,8 @@ prod_ = _make_reduction("prod", "Product")
 def mean(x, axis=None, keepdims=False):
     """Mean over the given axis or axes (None: all)."""
     x = as_float(x)
-    count = _count(spec_of(x).shape, _axis(axis))
-    return reduce_axes("sum", x, _axis(axis), keepdims, scale=1.0 / count if count else float("nan"))
+    count = _count(spec_of(x).shape, axis)
+    return reduce_axes("sum", x, axis, keepdims, scale=1.0 / count if count else float("nan"))
 
 
 @public
@@ -225,7 +222,7 @@ def argmax(x, axis=None, keepdims=False):
     if axis is None:
         x, axis = reshape_to(x, (spec_of(x).size,)), 0
     shape = spec_of(x).shape
-    first = normal_axes(int(axis), len(shape))[0]
+    first = normal_axes(axis, len(shape))[0]
     y = bind(ARGMAX, [x], first=first, last=first)
     return reshape_to(y, shape[:first] + (1,) + shape[first + 1 :]) if keepdims else y
 
@@ -261,12 +258,12 @@ def ndim(x):
 def reshape(x, newshape):
     """x with another shape of the same size; one -1 is filled in. Raises ShapeError."""
     x = to_tensor(x)
-    size, new = spec_of(x).size, [int(dim) for dim in newshape]
+    size, new = spec_of(x).size, [int(dim) for dim in np.atleast_1d(np.asarray(newshape, object))]
     known = prod(dim for dim in new if dim != -1)
     if new.count(-1) == 1 and known and size % known == 0:
         new[new.index(-1)] = size // known
-    if prod(new) != size or -1 in new:
-        raise ShapeError(f"Cannot reshape {spec_of(x).shape} ({size} elements) into {tuple(newshape)}")
+    if prod(new) != size or any(dim < 0 for dim in new):
+        raise ShapeError(f"Cannot reshape {spec_of(x).shape} ({size} elements) into {newshape}")
     return reshape_to(x, tuple(new))
 
 
@@ -281,18 +278,23 @@ def transpose(x, axes=None):
 def swapaxes(x, axis1, axis2):
     """x with two axes exchanged."""
     x = to_tensor(x)
-    order = list(range(len(spec_of(x).shape)))
-    order[axis1], order[axis2] = order[axis2], order[axis1]
+    rank = len(spec_of(x).shape)
+    i, j, order = normal_axes(axis1, rank)[0], normal_axes(axis2, rank)[0], list(range(rank))
+    order[i], order[j] = j, i
     return transpose_to(x, order)
 
 
 @public
 def moveaxis(x, source, destination):
-    """x with one axis moved to another place."""
+    """x with one axis, or as many as are given, moved to other places. Raises ShapeError."""
     x = to_tensor(x)
     rank = len(spec_of(x).shape)
-    order = [i for i in range(rank) if i != source % rank]
-    order.insert(destination % rank, source % rank)
+    sources, places = ([normal_axes(i, rank)[0] for i in np.atleast_1d(axes)] for axes in (source, destination))
+    if len(sources) != len(set(sources)) or len(places) != len(set(places)) or len(sources) != len(places):
+        raise ShapeError(f"Expected as many places as axes, none twice. Received: {source} and {destination}")
+    order = [i for i in range(rank) if i not in sources]
+    for place, axis in sorted(zip(places, sources)):
+        order.insert(place, axis)
     return transpose_to(x, order)
 
 
@@ -312,7 +314,7 @@ def squeeze(x, axis=None):
     """x without its axes of length 1, or without the given ones. Raises ShapeError."""
     x = to_tensor(x)
     old = spec_of(x).shape
-    axes = [i for i, dim in enumerate(old) if dim == 1] if axis is None else normal_axes(_axis(axis), len(old))
+    axes = [i for i, dim in enumerate(old) if dim == 1] if axis is None else normal_axes(axis, len(old))
     if [i for i in axes if old[i] != 1]:
         raise ShapeError(f"Only axes of length 1 can be squeezed. Received: shape {old}, axis {axis}")
     return reshape_to(x, tuple(dim for i, dim in enumerate(old) if i not in axes))
@@ -336,11 +338,10 @@ def split(x, indices_or_sections, axis=0):
     x = to_tensor(x)
     axis = normal_axes(axis, len(spec_of(x).shape))[0]
     length = spec_of(x).shape[axis]
-    if isinstance(indices_or_sections, int):
+    if isinstance(indices_or_sections, (int, np.integer)):
         if indices_or_sections < 1 or length % indices_or_sections:
             raise ShapeError(f"Axis of {length} does not split into {indices_or_sections} equal parts")
-        size = length // indices_or_sections
-        cuts = list(range(size, length, size)) if size else []
+        cuts = [length // indices_or_sections * i for i in range(1, indices_or_sections)]
     else:
         cuts = list(indices_or_sections)
     key = [slice(None)] * len(spec_of(x).shape)
@@ -354,14 +355,18 @@ def pad(x, pad_width, mode="constant", constant_values=0.0):
     if mode != "constant":
         raise ConfigError(f"mode must be 'constant'. Received: {mode!r}")
     rank = len(spec_of(x).shape)
-    widths = np.broadcast_to(np.asarray(pad_width, np.int64), (rank, 2))
+    widths = np.asarray(pad_width, np.int64)
+    if widths.shape not in ((), (1,), (2,), (1, 2), (rank, 1), (rank, 2)):
+        raise ShapeError(f"pad_width: expected an int, a pair or {rank} pairs. Received: {pad_width!r}")
+    widths = np.broadcast_to(widths, (rank, 2))
     return pad_with(x, widths[:, 0].tolist(), widths[:, 1].tolist(), constant_values or 0.0)
 
 
 @public
-def repeat(x, repeats, axis):
-    """Each element along an axis repeated `repeats` times."""
+def repeat(x, repeats, axis=None):
+    """Each element along an axis (None: of the flat tensor) repeated `repeats` times."""
     x = to_tensor(x)
+    x, axis = (reshape(x, (-1,)), 0) if axis is None else (x, axis)
     old = spec_of(x).shape
     at = normal_axes(axis, len(old))[0]
     y = broadcast_to(expand_dims(x, at + 1), (*old[: at + 1], repeats, *old[at + 1 :]))
@@ -370,19 +375,22 @@ def repeat(x, repeats, axis):
 
 @public
 def tile(x, repeats):
-    """x repeated whole along each axis."""
-    x = to_tensor(x)
-    repeats = [repeats] * len(spec_of(x).shape) if isinstance(repeats, int) else list(repeats)
-    for axis, times in enumerate(repeats):
-        x = concat_along([x] * times, axis) if times > 1 else x
-    return x
+    """x repeated whole, `repeats` times along each axis; a shorter list is for the last axes."""
+    x, times = to_tensor(x), [int(n) for n in np.atleast_1d(repeats)]
+    rank = builtins.max(len(spec_of(x).shape), len(times))
+    shape = [1] * (rank - len(spec_of(x).shape)) + list(spec_of(x).shape)
+    for axis, n in enumerate([1] * (rank - len(times)) + times):
+        rows = reshape_to(x, (prod(shape[:axis]), 1, prod(shape[axis:])))
+        x = broadcast_to(rows, (prod(shape[:axis]), n, prod(shape[axis:])))
+        shape[axis] *= n
+    return reshape_to(x, tuple(shape))
 
 
 @public
 def flip(x, axis=None):
     """x in reverse order along the given axes (None: all)."""
     x = to_tensor(x)
-    axes = normal_axes(_axis(axis), len(spec_of(x).shape))
+    axes = normal_axes(axis, len(spec_of(x).shape))
     return getitem(x, tuple(slice(None, None, -1 if i in axes else 1) for i in range(len(spec_of(x).shape))))
 
 
@@ -402,10 +410,11 @@ def getitem(x, key):
     """x[key] with ints, slices, None and Ellipsis. Raises ShapeError."""
     x = to_tensor(x)
     old, keys = spec_of(x).shape, list(key) if isinstance(key, tuple) else [key]
-    if [k for k in keys if not isinstance(k, (int, np.integer, slice, type(None), type(Ellipsis)))]:
+    allowed = (int, np.integer, slice, type(None), type(Ellipsis))
+    if [k for k in keys if isinstance(k, bool) or not isinstance(k, allowed)]:
         raise DTypeError(f"A tensor is indexed by ints, slices, None and Ellipsis. Received: {key!r}")
     used = len([k for k in keys if k is not None and k is not Ellipsis])
-    if used > len(old):
+    if used > len(old) or len([k for k in keys if k is Ellipsis]) > 1:
         raise ShapeError(f"Too many indices for a tensor of shape {old}. Received: {key!r}")
     if Ellipsis not in [k for k in keys if k is None or k is Ellipsis]:
         keys.append(Ellipsis)
@@ -455,14 +464,16 @@ def full(shape, fill_value, dtype=None):
 
 @public
 def zeros_like(x, dtype=None):
-    """Zeros in the shape of x."""
-    return zeros(x.shape, dtype)
+    """Zeros in the shape of x, and its dtype unless another is given."""
+    x = to_tensor(x)
+    return zeros(x.shape, dtype or spec_of(x).dtype)
 
 
 @public
 def ones_like(x, dtype=None):
-    """Ones in the shape of x."""
-    return ones(x.shape, dtype)
+    """Ones in the shape of x, and its dtype unless another is given."""
+    x = to_tensor(x)
+    return ones(x.shape, dtype or spec_of(x).dtype)
 
 
 def arange(start, stop=None, step=1, dtype=None):
@@ -473,9 +484,8 @@ def arange(start, stop=None, step=1, dtype=None):
 
 def convert_to_tensor(x, dtype=None):
     """The array (or value) that x stands for, in an engine dtype."""
-    if isinstance(x, TensorLike):
-        return cast(x, dtype) if dtype else x
-    return to_array(x, standard_dtype(dtype) if dtype else None)
+    x = settled(to_tensor(x))
+    return cast(x, dtype) if dtype else x
 
 
 def convert_to_numpy(x):

@@ -5,7 +5,7 @@ from math import prod
 from cnnengine.core.errors import ShapeError
 from cnnengine.core.spec import TensorSpec
 from cnnengine.ops.base import bind, public, register, spec_of
-from cnnengine.ops.elementwise import as_float, broadcast_shape, broadcast_to
+from cnnengine.ops.elementwise import as_float, broadcast_shape, broadcast_to, checked_vector
 from cnnengine.ops.reduce import reduce_axes
 from cnnengine.ops.view import reshape_to
 
@@ -76,12 +76,14 @@ MATMUL_PACK = register("matmul_pack", _pack_infer, _pack_fields)
 
 def dense(x, kernel, bias=None):
     """y = x kernel + bias over the last axis. Shapes (..., k), (k, n), (n,)."""
-    x, shape = as_float(x), spec_of(x).shape
+    x, kernel = as_float(x), as_float(kernel)
+    shape = spec_of(x).shape
     if len(shape) < 1 or shape[-1] != spec_of(kernel).shape[0]:
         raise ShapeError(
             f"The last axis of the input must match the kernel's rows. "
             f"Expected: {spec_of(kernel).shape[0]}. Received: input shape {shape}"
         )
+    bias = checked_vector(bias, spec_of(kernel).shape[1], "bias")
     rows = reshape_to(x, (prod(shape[:-1]), shape[-1]))
     return reshape_to(_product(rows, kernel, bias=bias), (*shape[:-1], spec_of(kernel).shape[1]))
 

@@ -2,6 +2,7 @@
 
 from math import prod
 
+from cnnengine.core.checks import checked_choice
 from cnnengine.core.config import epsilon, standardize_data_format
 from cnnengine.core.errors import ConfigError, ShapeError
 from cnnengine.core.shapes import int_tuple, window_output
@@ -92,7 +93,7 @@ def _along_last(function, x, axis):
     """Apply a function of the last axis along `axis` (an int, or several that are taken as one)."""
     x = as_float(x)
     shape = spec_of(x).shape
-    axes = normal_axes(tuple(axis) if isinstance(axis, (list, tuple)) else axis, len(shape))
+    axes = normal_axes(axis, len(shape))
     if axes == [len(shape) - 1]:
         return function(x)
     order = [i for i in range(len(shape)) if i not in axes] + axes
@@ -145,7 +146,7 @@ def _spatial(function, inputs, data_format, what):
     Args:
         function: takes the input (n, h, w, c) and the rank.
     """
-    inputs = as_float(to_tensor(inputs))
+    inputs = as_float(inputs)
     rank = len(spec_of(inputs).shape) - 2
     if rank not in (1, 2):
         raise ShapeError(
@@ -161,6 +162,15 @@ def _pair(value, rank, name):
     """(down, across) of an argument of a 1-D or 2-D operation."""
     values = int_tuple(value, rank, name)
     return (1, *values) if rank == 1 else values
+
+
+def _kernel_2d(kernel, rank):
+    """The kernel of a 1-D or 2-D problem with two spatial axes. Raises ShapeError."""
+    kernel = as_float(kernel)
+    shape = spec_of(kernel).shape
+    if len(shape) != rank + 2:
+        raise ShapeError(f"Expected a kernel of rank {rank + 2} for inputs of rank {rank + 2}. Received: shape {shape}")
+    return kernel if rank == 2 else reshape_to(kernel, (1, *shape))
 
 
 def _causal(x, kernel, dilation, padding, rank):
@@ -192,7 +202,7 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
     """
 
     def run(x, rank):
-        w = kernel if rank == 2 else reshape_to(kernel, (1, *spec_of(kernel).shape))
+        w = _kernel_2d(kernel, rank)
         stride, dilation = _pair(strides, rank, "strides"), _pair(dilation_rate, rank, "dilation_rate")
         x, pads = _causal(x, spec_of(w).shape[1], dilation[1], padding, rank)
         channels, per_group = spec_of(x).shape[3], spec_of(w).shape[2]
@@ -207,7 +217,7 @@ def depthwise_conv(inputs, kernel, strides=1, padding="valid", data_format=None,
     """1-D or 2-D convolution of each channel with its own filters; kernel (r, s, c, m) or (s, c, m)."""
 
     def run(x, rank):
-        w = kernel if rank == 2 else reshape_to(kernel, (1, *spec_of(kernel).shape))
+        w = _kernel_2d(kernel, rank)
         stride, dilation = _pair(strides, rank, "strides"), _pair(dilation_rate, rank, "dilation_rate")
         return conv2d_ops.depthwise2d(x, w, bias, stride, padding, dilation)
 
@@ -224,6 +234,8 @@ def separable_conv(
 
 
 def _pool(function, inputs, pool_size, strides, padding, data_format, what):
+    checked_choice(padding, "padding", ("valid", "same"))
+
     def run(x, rank):
         size = _pair(pool_size, rank, "pool_size")
         stride = size if strides is None else _pair(strides, rank, "strides")

@@ -2,6 +2,8 @@
 
 from math import prod
 
+import numpy as np
+
 from cnnengine.core.codes import REDUCE
 from cnnengine.core.errors import ShapeError
 from cnnengine.core.spec import TensorSpec
@@ -11,15 +13,15 @@ from cnnengine.ops.view import reshape_to
 
 def normal_axes(axis, ndim):
     """Sorted non-negative axes from an int, a sequence or None (all). Raises ShapeError."""
-    axes = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    out = set()
-    for i in axes:
-        if not isinstance(i, int) or not -ndim <= i < ndim:
-            raise ShapeError(
-                f"axis must be between {-ndim} and {ndim - 1} for a tensor of rank {ndim}. Received: {axis!r}"
-            )
-        out.add(i % ndim)
-    return sorted(out)
+    axes = range(ndim) if axis is None else axis if isinstance(axis, (list, tuple, range)) else (axis,)
+    if any(not isinstance(i, (int, np.integer)) or not -ndim <= i < ndim for i in axes):
+        raise ShapeError(
+            f"axis must be between {-ndim} and {ndim - 1} for a tensor of rank {ndim}. Received: {axis!r}"
+        )
+    out = sorted(int(i) % ndim for i in axes)
+    if len(set(out)) != len(out):
+        raise ShapeError(f"Each axis may be named once. Received: {axis!r} for a tensor of rank {ndim}")
+    return out
 
 
 def _infer(ins, attrs):

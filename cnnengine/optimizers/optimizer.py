@@ -1,65 +1,72 @@
-"""The base of all optimizers: learning rate, slots, and what is done to gradients before and after a step.
+"""The base class of optimizers: state, clipping, weight decay, moving averages; subclasses give the rule of one step.
 
-A training program holds the whole update. What changes from step to step (the learning rate, Adam's bias correction) is
-computed on the host in double precision by `step_rates` and given to each run as a small vector.
+What a step computes is traced once. What changes from step to step - the learning rate and all that depends on the number
+of the step - is computed on the host in float64 (`step_rates`) and handed to the program as a small vector.
 """
 
+import inspect
 import math
+import warnings
 
 import numpy as np
 
-from cnnengine import ops
+from cnnengine import initializers, ops
+from cnnengine.core.checks import checked_number, is_number
 from cnnengine.core.errors import ConfigError
-from cnnengine.core.naming import snake_case
-from cnnengine.core.registry import deserialize, serialize
+from cnnengine.core.naming import snake_case, unique_name
+from cnnengine.core.registry import deserialize, export, serialize
 from cnnengine.core.variable import Variable
+from cnnengine.ops.elementwise import as_float
+from cnnengine.ops.update import update
 from cnnengine.optimizers.schedules import LearningRateSchedule
 
+_BASE_RATES = ("alpha", "learning_rate", "ema_momentum", "overwrite")
 
-def checked_number(value, name, least=None, below=None):
-    """A float within bounds. Raises ConfigError."""
-    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if (
-        not is_number
-        or not math.isfinite(value)
-        or (least is not None and value < least)
-        or (below is not None and value >= below)
-    ):
-        bounds = (f" of at least {least}" if least is not None else "") + (
-            f" and below {below}" if below is not None else ""
+
+class Rates:
+    """The vector of a step's rates with names: `rates.learning_rate` is a scalar, `rates.hyper` what kernels take."""
+
+    def __init__(self, vector, names):
+        self._vector = vector
+        self._names = names
+        self.hyper = vector[0:1]
+
+    def __getattr__(self, name):
+        if name.startswith("_") or name not in self._names:
+            raise AttributeError(name)
+        return self._vector[self._names.index(name)]
+
+
+def _checked_learning_rate(rate, what):
+    if not isinstance(rate, (float, np.floating)) or not math.isfinite(rate) or rate < 0:
+        raise ConfigError(
+            f"{what}: learning_rate: expected a float of at least 0, a LearningRateSchedule, or a callable without "
+            f"arguments. Received: {rate!r}"
         )
-        raise ConfigError(f"{name} must be a finite number{bounds}. Received: {value!r}")
-    return float(value)
+    return float(rate)
 
 
-def _checked_rate(rate):
-    if isinstance(rate, dict):
-        rate = deserialize(rate)
-    if isinstance(rate, LearningRateSchedule) or (callable(rate) and not isinstance(rate, Variable)):
-        return rate
-    if not isinstance(rate, (float, np.floating)):
-        raise ConfigError(f"learning_rate must be a float, a LearningRateSchedule or a callable. Received: {rate!r}")
-    return checked_number(rate, "learning_rate", least=0.0)
-
-
+@export("keras", aliases=("keras.optimizers",))
 class Optimizer:
-    """Changes weights along their gradients.
-
-    One step, in this order: clip gradients; decoupled weight decay, w -= w * weight_decay * learning_rate; `update_step`;
-    average weights (EMA); constraints.
+    """Base of optimizers. Own ones define `build(variables)` and `update_step(gradient, variable, learning_rate)`.
 
     Args:
-        learning_rate: float, LearningRateSchedule or function without arguments.
-        weight_decay: float or None.
+        learning_rate: float, LearningRateSchedule, or a callable without arguments.
+        weight_decay: share of each weight, times the learning rate, that is taken away before each step.
         clipnorm: largest norm of each gradient.
-        clipvalue: largest absolute value of its elements.
-        global_clipnorm: largest norm of all gradients together. At most one of the three.
-        use_ema, ema_momentum, ema_overwrite_frequency: keep moving averages of the weights, which take their place every
-            so many steps (None: at the end of fit).
+        clipvalue: largest absolute value in a gradient.
+        global_clipnorm: largest norm of all gradients together.
+        use_ema: keep a moving average of the weights, and put it in their place at the end of fit.
+        ema_momentum: share of the old average in the new.
+        ema_overwrite_frequency: put it in their place every so many steps, too.
+        loss_scale_factor, gradient_accumulation_steps: not supported; only None.
+        name: of the optimizer.
 
     Raises:
         ConfigError.
     """
+
+    rate_names = ()  # of what `_extra_rates` returns
 
     def __init__(
         self,
@@ -76,198 +83,336 @@ class Optimizer:
         name=None,
         **kwargs,
     ):
-        for neutral in ("jit_compile", "is_legacy_optimizer"):
-            kwargs.pop(neutral, None)
-        if kwargs:
-            raise ConfigError(f"{type(self).__name__}: unknown argument(s) {sorted(kwargs)}")
-        if gradient_accumulation_steps is not None:
-            raise ConfigError("gradient_accumulation_steps is not supported: use a larger batch")
-        self.name = name or snake_case(type(self).__name__)
-        clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
-        if len([clip for clip in clips.values() if clip is not None]) > 1:
-            raise ConfigError(f"Only one of clipnorm, clipvalue and global_clipnorm may be set. Received: {clips}")
-        for key, clip in clips.items():
-            setattr(self, key, None if clip is None else checked_number(clip, key, least=0.0))
-        self.weight_decay = None if weight_decay is None else checked_number(weight_decay, "weight_decay", least=0.0)
+        self._refuse(kwargs, loss_scale_factor, gradient_accumulation_steps)
+        what = type(self).__name__
+        self.name = name or unique_name(snake_case(what))
+        self.weight_decay = self._number("weight_decay", weight_decay, low=0)
+        self.clipnorm = self._number("clipnorm", clipnorm, above=0)
+        self.clipvalue = self._number("clipvalue", clipvalue, above=0)
+        self.global_clipnorm = self._number("global_clipnorm", global_clipnorm, above=0)
+        if sum(limit is not None for limit in (clipnorm, clipvalue, global_clipnorm)) > 1:
+            raise ConfigError(f"{what}: expected at most one of clipnorm, clipvalue, global_clipnorm. Received: several")
         self.use_ema = bool(use_ema)
-        self.ema_momentum = checked_number(ema_momentum, "ema_momentum", least=0.0)
-        self.ema_overwrite_frequency = ema_overwrite_frequency
-        self.loss_scale_factor = loss_scale_factor
-        self._excluded = set()
+        self.ema_momentum = checked_number(ema_momentum, f"{what}: ema_momentum", low=0, high=1)
+        self.ema_overwrite_frequency = self._number("ema_overwrite_frequency", ema_overwrite_frequency, low=1)
         self.built = False
-        self.iterations = Variable(0, "iteration", trainable=False, dtype="int32")
-        rate = _checked_rate(learning_rate)
-        self._schedule = None if isinstance(rate, float) else rate
-        self._learning_rate = None if self._schedule else Variable(rate, "learning_rate", trainable=False)
-        self._trained, self._slots, self._averages = [], [], []
+        self._iterations = Variable(0, "iteration", trainable=False, dtype="int32", path=f"{self.name}/iteration")
+        self._set_learning_rate(learning_rate)
+        self._slots, self._trainable_variables, self._averages = [], [], []
+        self._excluded, self._excluded_names = set(), ()
 
-    # --- learning rate and state ------------------------------------------------------------------------------
+    def _refuse(self, kwargs, loss_scale_factor, gradient_accumulation_steps):
+        what = type(self).__name__
+        if kwargs.pop("decay", None):
+            warnings.warn("The argument `decay` is ignored. Use a schedule as learning_rate.", stacklevel=4)
+        for key in ("is_legacy_optimizer", "jit_compile"):  # written by Keras 2, without an effect here
+            kwargs.pop(key, None)
+        if kwargs:
+            raise ConfigError(f"{what}: unknown argument(s). Expected those of {what}(). Received: {sorted(kwargs)}")
+        if loss_scale_factor is not None or gradient_accumulation_steps is not None:
+            raise ConfigError(
+                f"{what}: loss_scale_factor and gradient_accumulation_steps are not supported: expected None. "
+                f"Received: {loss_scale_factor!r} and {gradient_accumulation_steps!r}"
+            )
 
-    def _rate(self):
-        """The learning rate of the next step, a float."""
-        if self._schedule is None:
-            return float(self._learning_rate.array)
-        if isinstance(self._schedule, LearningRateSchedule):
-            return float(self._schedule(int(self.iterations.array)))
-        return float(np.asarray(self._schedule()))
+    def _number(self, name, value, **bounds):
+        """An optional argument that is a number."""
+        return None if value is None else checked_number(value, f"{type(self).__name__}: {name}", **bounds)
+
+    # --- learning rate and step number --------------------------------------------------------------------------
+
+    def _set_learning_rate(self, rate):
+        if not callable(rate):
+            value = _checked_learning_rate(rate, type(self).__name__)
+            rate = Variable(value, "learning_rate", trainable=False, path=f"{self.name}/learning_rate")
+        elif inspect.isclass(rate):
+            raise ConfigError(f"{type(self).__name__}: learning_rate: expected an object. Received: the class {rate}")
+        self._learning_rate = rate
+
+    @property
+    def iterations(self):
+        """Variable: number of steps done."""
+        return self._iterations
 
     @property
     def learning_rate(self):
-        """The learning rate: a Variable, or the value of the schedule now."""
-        return self._learning_rate if self._schedule is None else np.float32(self._rate())
+        """Variable of the learning rate, which can be set; with a schedule or callable, its present value."""
+        if isinstance(self._learning_rate, Variable):
+            return self._learning_rate
+        return self._present_learning_rate()
 
     @learning_rate.setter
-    def learning_rate(self, value):
-        if self._schedule is not None and not isinstance(value, LearningRateSchedule):
-            raise TypeError("This optimizer was given a schedule: its learning rate cannot be set")
-        if isinstance(value, LearningRateSchedule):
-            self._schedule, self._learning_rate = value, None
+    def learning_rate(self, rate):
+        if callable(rate):
+            self._set_learning_rate(rate)
+        elif not isinstance(self._learning_rate, Variable):
+            raise TypeError(
+                f"{type(self).__name__}: the learning rate is a schedule or callable and cannot be set to a number. "
+                f"Received: {rate!r}"
+            )
         else:
-            self._learning_rate.assign(checked_number(np.asarray(value).item(), "learning_rate", least=0.0))
+            number = float(rate.array) if isinstance(rate, Variable) else rate
+            number = float(number) if is_number(number) or np.ndim(number) == 0 else number
+            self._learning_rate.assign(_checked_learning_rate(number, type(self).__name__))
+
+    def _step_number(self):
+        return int(self._iterations.array)
+
+    def _present_learning_rate(self):
+        rate = self._learning_rate
+        if isinstance(rate, Variable):
+            return float(rate.array)
+        value = rate(self._step_number()) if isinstance(rate, LearningRateSchedule) else rate()
+        return _checked_learning_rate(float(value), type(self).__name__)
+
+    def _alpha(self, rate, step):
+        """What the kernel takes as its learning rate in step 1, 2, ..."""
+        return rate
+
+    def _extra_rates(self, rate, step):
+        """Further numbers that the rule of a step needs, in the order of `rate_names`."""
+        return ()
+
+    def step_rates(self):
+        """All that differs in the coming step, as floats: the input `rates` of `apply_traced`."""
+        rate, step = self._present_learning_rate(), self._step_number() + 1
+        every = self.ema_overwrite_frequency
+        ema = (self.ema_momentum if step > 1 else 0.0, float(bool(every) and step % every == 0))
+        return (self._alpha(rate, step), rate, *ema, *self._extra_rates(rate, step))
+
+    def finish_step(self):
+        """A step has been run: count it."""
+        self._iterations.assign_add(1)
+
+    # --- state ----------------------------------------------------------------------------------------------------
+
+    def build(self, variables):
+        """Make the state for these variables, once. Subclasses add theirs by `add_optimizer_variables`."""
+        if self.built:
+            return
+        self._trainable_variables = list(variables)
+        if self.use_ema:
+            self._averages = self.add_optimizer_variables(self._trainable_variables, "average")
+        self.built = True
+
+    def add_variable(self, shape, initializer="zeros", dtype=None, name=None):
+        """Make one Variable of this optimizer's state."""
+        name = name or "variable"
+        value = initializers.get(initializer)(shape, dtype=dtype)
+        variable = Variable(value, name, trainable=False, dtype=dtype or "float32", path=f"{self.name}/{name}")
+        self._slots.append(variable)
+        return variable
+
+    def add_variable_from_reference(self, reference_variable, name=None, initializer="zeros"):
+        """A Variable of the shape of another one."""
+        path = reference_variable.path.replace("/", "_")
+        return self.add_variable(reference_variable.shape, initializer, name=f"{path}_{name or 'var'}")
+
+    def add_optimizer_variables(self, trainable_variables, name, initializer="zeros"):
+        """One Variable for each of the given ones; several lists, made interleaved, for several names."""
+        names = [name] if isinstance(name, str) else list(name)
+        lists = [[] for _ in names]
+        for variable in trainable_variables:
+            for made, each in zip(lists, names):
+                made.append(self.add_variable_from_reference(variable, each, initializer))
+        return lists[0] if isinstance(name, str) else lists
 
     @property
     def variables(self):
-        """State in Keras's stored order: iteration, learning rate, moving averages, slots."""
-        rate = [] if self._learning_rate is None else [self._learning_rate]
-        return [self.iterations, *rate, *self._averages, *self._slots]
+        """The state in Keras's order: iteration, learning rate unless scheduled, then what `build` made."""
+        rate = [self._learning_rate] if isinstance(self._learning_rate, Variable) else []
+        return [self._iterations, *rate, *self._slots]
 
-    def build(self, variables):
-        """Make the slots for these weights."""
-        if self.built:
+    def _get_variable_index(self, variable):
+        for index, each in enumerate(self._trainable_variables):
+            if each is variable:
+                return index
+        raise ConfigError(
+            f'{type(self).__name__}: unknown variable "{variable.path}". Expected one that the optimizer was built for; '
+            "compile the model again after changing what is trainable"
+        )
+
+    def set_weights(self, weights):
+        """Set the whole state, in the order of `variables`. Raises ConfigError, ShapeError."""
+        weights = list(weights)
+        if not self.built or len(weights) != len(self.variables):
+            raise ConfigError(
+                f"{type(self).__name__}: expected {len(self.variables)} arrays after build(). Received: {len(weights)}"
+            )
+        for variable, weight in zip(self.variables, weights):
+            variable._check(np.asarray(weight))
+        for variable, weight in zip(self.variables, weights):
+            variable.assign(np.asarray(weight))
+
+    def save_own_variables(self, store):
+        """Put the state into a mapping, under "0", "1", ..."""
+        for i, variable in enumerate(self.variables):
+            store[str(i)] = variable.numpy()
+
+    def load_own_variables(self, store):
+        """Set the state from such a mapping; one of another length is left alone with a warning."""
+        if len(store.keys()) != len(self.variables):
+            warnings.warn(
+                f"The state of optimizer '{self.name}' was not loaded: expected {len(self.variables)} variables. "
+                f"Received: {len(store.keys())}",
+                stacklevel=2,
+            )
             return
-        self._trained = list(variables)
-        self._index = {id(v): i for i, v in enumerate(self._trained)}
-        if self.use_ema:
-            self._averages = [self._slot(v, "average", initial=v.array) for v in self._trained]
-        self._slots = self.make_slots(self._trained)
-        self.built = True
+        for i, variable in enumerate(self.variables):
+            variable.assign(np.asarray(store[str(i)]))
 
-    def _slot(self, variable, name, initial=None):
-        value = np.zeros(variable.shape, np.float32) if initial is None else initial
-        return Variable(value, f"{variable.path.replace('/', '_')}_{name}", trainable=False)
-
-    def make_slots(self, variables):
-        """Slots for all weights, in the order in which Keras stores them."""
-        return []
-
-    def slots_of(self, variable):
-        """The slots of one weight, as a list."""
-        i, count = self._index_of(variable), len(self._trained)
-        per_variable = len(self._slots) // count if count else 0
-        return [self._slots[self._slot_place(i, j, per_variable, count)] for j in range(per_variable)]
-
-    def _slot_place(self, i, j, per_variable, count):
-        return j * count + i  # blocks: all first slots, then all second ones
-
-    def _index_of(self, variable):
-        if id(variable) not in self._index:
-            raise ConfigError(f'The optimizer was not built for the weight "{variable.path}"; compile the model again')
-        return self._index[id(variable)]
-
-    # --- a step -----------------------------------------------------------------------------------------------
-
-    def step_rates(self):
-        """Numbers that change from step to step; the first is what update kernels take as their rate, the last the
-        learning rate."""
-        return (self._rate(),)
-
-    def update_step(self, gradient, variable, rates):
-        """Record or do the update of one weight. `rates` is the tensor of `step_rates`."""
-        raise NotImplementedError
+    # --- a step ---------------------------------------------------------------------------------------------------
 
     def apply_traced(self, gradients, variables, rates):
-        """The whole update of a step: clipping, decay, `update_step`, averages, constraints."""
-        gradients = self._clipped(list(gradients))
-        rate = rates[-1]
-        for variable in variables:
-            if self._decays(variable):
-                variable.assign(ops.subtract(variable, ops.multiply(variable, rate * self.weight_decay)))
+        """Record (or do) one step.
+
+        Args:
+            gradients: tensors, one a variable.
+            variables: the Variables they belong to.
+            rates: float32 tensor with the numbers of `step_rates()`.
+        """
+        rates = Rates(rates, (*_BASE_RATES, *self.rate_names))
+        gradients = self._clipped([as_float(gradient) for gradient in gradients])
+        self._decay_weights(variables, rates)
         for gradient, variable in zip(gradients, variables):
-            self.update_step(gradient, variable, rates)
-        self._average(variables)
+            self._step_of(gradient, variable, rates)
+        if self.use_ema:
+            self._average(rates)
         for variable in variables:
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable))
 
-    def _decays(self, variable):
-        return bool(self.weight_decay) and variable.name not in self._excluded and variable.path not in self._excluded
+    def _step_of(self, gradient, variable, rates):
+        """The rule for one variable; by default the user's `update_step`."""
+        self.update_step(gradient, variable, rates.learning_rate)
 
-    def exclude_from_weight_decay(self, var_list=None, var_names=None):
-        """Leave weights out of weight decay, given as variables or names."""
-        self._excluded.update(v.path for v in var_list or [])
-        self._excluded.update(var_names or [])
+    def _may_update_in_place(self, variable):
+        """Whether a kernel may change it: not if the step reads the new value, which exists only after the run."""
+        return variable.constraint is None and not self.use_ema
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Change one variable by `variable.assign`; for own optimizers."""
+        raise NotImplementedError(f"{type(self).__name__} must define update_step(self, gradient, variable, learning_rate)")
+
+    def _update(self, name, gradient, rates, variables, **attrs):
+        """A step by an update kernel of csrc/include/cnn/update.h."""
+        update(name, [gradient, rates.hyper], variables, **attrs)
+
+    def _decay_weights(self, variables, rates):
+        if not self.weight_decay:
+            return
+        kept = ops.subtract(1.0, ops.multiply(rates.learning_rate, self.weight_decay))
+        for variable in variables:
+            if self._decays(variable):
+                variable.assign(ops.multiply(variable, kept))
+
+    def _average(self, rates):
+        """Move the averages towards the new weights; in some steps put them in their place."""
+        for variable, average in zip(self._trainable_variables, self._averages):
+            kept = ops.multiply(average, rates.ema_momentum)
+            average.assign(ops.add(kept, ops.multiply(variable, ops.subtract(1.0, rates.ema_momentum))))
+            if self.ema_overwrite_frequency:
+                variable.assign(ops.where(rates.overwrite, average, variable))
 
     def _clipped(self, gradients):
-        if self.clipvalue is not None:
-            return [ops.clip(g, -self.clipvalue, self.clipvalue) for g in gradients]
         if self.clipnorm is not None:
-            return [_limited(g, ops.sqrt(ops.sum(ops.square(g))), self.clipnorm) for g in gradients]
+            return [_scaled_to(gradient, _norm([gradient]), self.clipnorm) for gradient in gradients]
         if self.global_clipnorm is not None:
-            total = ops.sum(ops.square(gradients[0]))
-            for g in gradients[1:]:
-                total = ops.add(total, ops.sum(ops.square(g)))
-            norm = ops.sqrt(total)
-            return [_limited(g, norm, self.global_clipnorm) for g in gradients]
+            norm = _norm(gradients)
+            return [_scaled_to(gradient, norm, self.global_clipnorm) for gradient in gradients]
+        if self.clipvalue is not None:
+            return [ops.clip(gradient, -self.clipvalue, self.clipvalue) for gradient in gradients]
         return gradients
 
-    def _average(self, variables):
-        for variable in variables if self.use_ema else ():
-            average = self._averages[self._index_of(variable)]
-            average.assign(
-                ops.add(ops.multiply(average, self.ema_momentum), ops.multiply(variable, 1 - self.ema_momentum))
-            )
-
-    def finish_step(self):
-        """Count a step that has been run."""
-        self.iterations.array[...] += 1
-        self.iterations.touched()
-        every = self.ema_overwrite_frequency
-        if self.use_ema and every and int(self.iterations.array) % every == 0:
-            self.finalize_variable_values(self._trained)
-
-    def finalize_variable_values(self, var_list):
-        """Put the moving averages in the place of the weights, at the end of training."""
-        for variable in var_list if self.use_ema else ():
-            variable.assign(self._averages[self._index_of(variable)].array)
-
     def apply(self, grads, trainable_variables=None):
-        """One step on arrays, at once."""
-        variables = self._trained if trainable_variables is None else list(trainable_variables)
-        self.build(variables)
-        pairs = [(g, v) for g, v in zip(grads, variables) if g is not None]
+        """One step at once, on arrays.
+
+        Args:
+            grads: one a variable, None where there is none.
+            trainable_variables: Variables; those of `build` by default.
+
+        Raises:
+            ConfigError: when there is no gradient at all, or the numbers differ.
+        """
+        grads = list(grads)
+        variables = self._trainable_variables if trainable_variables is None else list(trainable_variables)
+        if len(grads) != len(variables):
+            raise ConfigError(f"Expected a gradient for each of {len(variables)} variables. Received: {len(grads)}")
+        if not self.built:
+            self.build(variables)
+        pairs = [(grad, variable) for grad, variable in zip(grads, variables) if grad is not None]
+        if not pairs:
+            raise ConfigError("Expected a gradient for at least one variable. Received: none")
+        if len(pairs) < len(grads):
+            missing = [variable.path for grad, variable in zip(grads, variables) if grad is None]
+            warnings.warn(f"There are no gradients for the variables {missing}", stacklevel=2)
         rates = np.asarray(self.step_rates(), np.float32)
-        self.apply_traced([np.asarray(g, np.float32) for g, _ in pairs], [v for _, v in pairs], rates)
+        self.apply_traced([grad for grad, _ in pairs], [variable for _, variable in pairs], rates)
         self.finish_step()
 
     def apply_gradients(self, grads_and_vars):
-        """`apply` for pairs of gradient and weight."""
-        gradients, variables = zip(*grads_and_vars)
-        self.apply(gradients, variables)
+        """`apply` for pairs of gradient and variable. Returns `iterations`."""
+        grads, variables = zip(*grads_and_vars)
+        self.apply(grads, variables)
+        return self._iterations
 
-    # --- config -----------------------------------------------------------------------------------------------
+    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+        """Leave variables, given themselves or by a part of their names, out of the weight decay.
+
+        Raises:
+            ConfigError: after `build`.
+        """
+        if self.built:
+            raise ConfigError("exclude_from_weight_decay: expected an optimizer before build(). Received: a built one")
+        self._excluded = {id(variable) for variable in var_list or ()}
+        self._excluded_names = tuple(var_names or ())
+
+    def _decays(self, variable):
+        return id(variable) not in self._excluded and not any(part in variable.name for part in self._excluded_names)
+
+    def finalize_variable_values(self, var_list):
+        """With use_ema: put the averages in the place of the weights; the end of a fit."""
+        if self.use_ema and self.built:
+            for variable in var_list:
+                variable.assign(self._averages[self._get_variable_index(variable)].array)
+
+    # --- config ---------------------------------------------------------------------------------------------------
 
     def get_config(self):
         """Arguments that make an equal optimizer, without its state."""
-        rate = serialize(self._schedule) if self._schedule is not None else float(self._learning_rate.array)
-        return {
+        rate = self._learning_rate
+        config = {
             "name": self.name,
-            "learning_rate": rate,
-            "weight_decay": self.weight_decay,
-            "clipnorm": self.clipnorm,
-            "global_clipnorm": self.global_clipnorm,
-            "clipvalue": self.clipvalue,
-            "use_ema": self.use_ema,
-            "ema_momentum": self.ema_momentum,
-            "ema_overwrite_frequency": self.ema_overwrite_frequency,
-            "loss_scale_factor": self.loss_scale_factor,
-            "gradient_accumulation_steps": None,
+            "learning_rate": float(rate.array) if isinstance(rate, Variable) else serialize(rate),
         }
+        keys = (
+            "weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "use_ema", "ema_momentum",
+            "ema_overwrite_frequency",
+        )  # fmt: skip
+        config |= {key: getattr(self, key) for key in keys}
+        return config | {"loss_scale_factor": None, "gradient_accumulation_steps": None}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
+        rate = config.get("learning_rate")
+        if isinstance(rate, dict):
+            rate = deserialize(rate, custom_objects, "keras.optimizers.schedules")
+            config = config | {"learning_rate": rate}
         return cls(**config)
 
+    def __repr__(self):
+        return f"<{type(self).__name__} name={self.name}>"
 
-def _limited(gradient, norm, limit):
-    """The gradient scaled down where the norm is above the limit; a norm of 0 or infinity as Keras treats it."""
+
+def _norm(tensors):
+    """Euclidean norm of all elements of some tensors together."""
+    squares = [ops.sum(ops.square(tensor)) for tensor in tensors]
+    total = squares[0]
+    for square in squares[1:]:
+        total = ops.add(total, square)
+    return ops.sqrt(total)
+
+
+def _scaled_to(gradient, norm, limit):
+    """The gradient, made smaller where the norm is above the limit."""
     return ops.multiply(gradient, ops.divide(limit, ops.maximum(norm, limit)))

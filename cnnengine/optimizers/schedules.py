@@ -1,82 +1,108 @@
-"""Learning rates that change with the number of steps."""
+"""Learning rates that depend on the step, as keras.optimizers.schedules: plain functions of a number, run on the host."""
 
 import math
 
+from cnnengine.core import registry
+from cnnengine.core.checks import checked_number
 from cnnengine.core.errors import ConfigError
-from cnnengine.core.registry import export
+from cnnengine.core.registry import export, serialize
+
+__all__ = [
+    "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule",
+    "PiecewiseConstantDecay", "PolynomialDecay", "deserialize", "serialize",
+]  # fmt: skip
 
 _MODULE = "keras.optimizers.schedules"
 
 
+@export(_MODULE)
 class LearningRateSchedule:
-    """A learning rate as a function of the step, counted from 0."""
+    """Base: `schedule(step)` is the learning rate of the step with that number, from 0. Subclasses define `__call__`."""
 
     def __call__(self, step):
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(self, step)")
 
     def get_config(self):
-        """The arguments it was made with."""
-        return dict(self._config)
+        """Arguments that make an equal schedule; for subclasses here, all of `__init__`."""
+        return {key: value for key, value in vars(self).items() if not key.startswith("_")}
 
     @classmethod
     def from_config(cls, config):
         return cls(**config)
 
-
-def _positive(value, name):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise ConfigError(f"{name} must be a number above 0. Received: {value!r}")
+    def _check(self, positive=(), finite=()):
+        """Check attributes that are numbers."""
+        for key in positive:
+            checked_number(getattr(self, key), f"{type(self).__name__}: {key}", above=0)
+        for key in finite:
+            checked_number(getattr(self, key), f"{type(self).__name__}: {key}")
 
 
 @export(_MODULE)
 class ExponentialDecay(LearningRateSchedule):
-    """initial_learning_rate * decay_rate ** (step / decay_steps), in whole powers with `staircase`."""
+    """initial_learning_rate * decay_rate ** (step / decay_steps); with `staircase` the exponent is rounded down."""
 
-    def __init__(self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="ExponentialDecay"):
-        _positive(decay_steps, "decay_steps")
-        self._config = {key: value for key, value in locals().items() if key in _ARGUMENTS}
+    def __init__(
+        self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="ExponentialDecay"
+    ):
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
+        self.decay_rate = decay_rate
+        self.staircase = staircase
+        self.name = name
+        self._check(["decay_steps"], ["initial_learning_rate", "decay_rate"])
 
     def __call__(self, step):
-        c = self._config
-        power = step / c["decay_steps"]
-        return c["initial_learning_rate"] * c["decay_rate"] ** (math.floor(power) if c["staircase"] else power)
+        part = step / self.decay_steps
+        return self.initial_learning_rate * self.decay_rate ** (math.floor(part) if self.staircase else part)
 
 
 @export(_MODULE)
 class InverseTimeDecay(LearningRateSchedule):
-    """initial_learning_rate / (1 + decay_rate * step / decay_steps), in whole steps with `staircase`."""
+    """initial_learning_rate / (1 + decay_rate * step / decay_steps); with `staircase` the quotient is rounded down."""
 
-    def __init__(self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="InverseTimeDecay"):
-        _positive(decay_steps, "decay_steps")
-        self._config = {key: value for key, value in locals().items() if key in _ARGUMENTS}
+    def __init__(
+        self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="InverseTimeDecay"
+    ):
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
+        self.decay_rate = decay_rate
+        self.staircase = staircase
+        self.name = name
+        self._check(["decay_steps"], ["initial_learning_rate", "decay_rate"])
 
     def __call__(self, step):
-        c = self._config
-        part = step / c["decay_steps"]
-        return c["initial_learning_rate"] / (1 + c["decay_rate"] * (math.floor(part) if c["staircase"] else part))
+        part = step / self.decay_steps
+        return self.initial_learning_rate / (1 + self.decay_rate * (math.floor(part) if self.staircase else part))
 
 
 @export(_MODULE)
 class PiecewiseConstantDecay(LearningRateSchedule):
-    """values[i] up to and including step boundaries[i], values[-1] after the last."""
+    """values[i] up to and including step boundaries[i], the last value after the last boundary."""
 
     def __init__(self, boundaries, values, name="PiecewiseConstant"):
-        if len(boundaries) + 1 != len(values):
+        if len(boundaries) != len(values) - 1:
             raise ConfigError(
-                f"values must have one item more than boundaries. Received: {len(boundaries)} and {len(values)}"
+                "PiecewiseConstantDecay: expected one value more than boundaries. "
+                f"Received: {len(boundaries)} boundaries and {len(values)} values"
             )
-        self._config = {"boundaries": list(boundaries), "values": list(values), "name": name}
+        self.boundaries = boundaries
+        self.values = values
+        self.name = name
+        for number in (*boundaries, *values):
+            checked_number(number, "PiecewiseConstantDecay: boundaries and values")
 
     def __call__(self, step):
-        for boundary, value in zip(self._config["boundaries"], self._config["values"]):
-            if step <= boundary:
-                return value
-        return self._config["values"][-1]
+        passed = sum(step > boundary for boundary in self.boundaries)
+        return self.values[passed]
 
 
 @export(_MODULE)
 class PolynomialDecay(LearningRateSchedule):
-    """From the initial to the end rate along (1 - step / decay_steps) ** power; with `cycle` again and again."""
+    """(initial - end) * (1 - step / decay_steps) ** power + end, constant after decay_steps.
+
+    With `cycle`, decay_steps is instead raised to the next multiple that reaches the step.
+    """
 
     def __init__(
         self,
@@ -87,68 +113,84 @@ class PolynomialDecay(LearningRateSchedule):
         cycle=False,
         name="PolynomialDecay",
     ):
-        _positive(decay_steps, "decay_steps")
-        self._config = {key: value for key, value in locals().items() if key in _ARGUMENTS}
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
+        self.end_learning_rate = end_learning_rate
+        self.power = power
+        self.cycle = cycle
+        self.name = name
+        self._check(["decay_steps"], ["initial_learning_rate", "end_learning_rate", "power"])
 
     def __call__(self, step):
-        c = self._config
-        steps = c["decay_steps"]
-        if c["cycle"]:
-            steps *= max(1, math.ceil(step / steps))
-        else:
-            step = min(step, steps)
-        span = c["initial_learning_rate"] - c["end_learning_rate"]
-        return span * (1 - step / steps) ** c["power"] + c["end_learning_rate"]
+        rounds = max(1, math.ceil(step / self.decay_steps)) if self.cycle else 1
+        part = min(step / (self.decay_steps * rounds), 1.0)
+        return (self.initial_learning_rate - self.end_learning_rate) * (1 - part) ** self.power + self.end_learning_rate
 
 
 @export(_MODULE)
 class CosineDecay(LearningRateSchedule):
-    """Down a half cosine to alpha * the initial rate, after an optional linear rise to `warmup_target`
-    (Loshchilov & Hutter 2017)."""
+    """From the initial rate along half a cosine to `alpha` times it in decay_steps (Loshchilov and Hutter 2016).
+
+    With `warmup_target`, first in a straight line from the initial rate to that in warmup_steps, then down from there.
+    """
 
     def __init__(
-        self, initial_learning_rate, decay_steps, alpha=0.0, name="CosineDecay", warmup_target=None, warmup_steps=0
+        self,
+        initial_learning_rate,
+        decay_steps,
+        alpha=0.0,
+        name="CosineDecay",
+        warmup_target=None,
+        warmup_steps=0,
     ):
-        _positive(decay_steps, "decay_steps")
-        self._config = {key: value for key, value in locals().items() if key in _ARGUMENTS}
-
-    def _decayed(self, step, start):
-        c = self._config
-        part = min(step, c["decay_steps"]) / c["decay_steps"]
-        return start * ((1 - c["alpha"]) * 0.5 * (1 + math.cos(math.pi * part)) + c["alpha"])
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
+        self.alpha = alpha
+        self.name = name
+        self.warmup_target = warmup_target
+        self.warmup_steps = warmup_steps
+        self._check(["decay_steps"], ["initial_learning_rate", "alpha", "warmup_steps"])
 
     def __call__(self, step):
-        c = self._config
-        if c["warmup_target"] is None:
-            return self._decayed(step, c["initial_learning_rate"])
-        if step < c["warmup_steps"]:
-            rise = c["warmup_target"] - c["initial_learning_rate"]
-            return rise * step / c["warmup_steps"] + c["initial_learning_rate"]
-        return self._decayed(step - c["warmup_steps"], c["warmup_target"])
+        start = self.initial_learning_rate
+        if self.warmup_target is not None:
+            if step < self.warmup_steps:
+                return (self.warmup_target - start) * step / self.warmup_steps + start
+            start, step = self.warmup_target, step - self.warmup_steps
+        cosine = 0.5 * (1 + math.cos(math.pi * min(step / self.decay_steps, 1.0)))
+        return start * ((1 - self.alpha) * cosine + self.alpha)
 
 
 @export(_MODULE)
 class CosineDecayRestarts(LearningRateSchedule):
-    """Half cosines one after the other, each t_mul times as long and m_mul times as high (Loshchilov & Hutter 2017)."""
+    """Cosine decay that starts again, each time `t_mul` times as long from `m_mul` times the rate (same paper)."""
 
-    def __init__(self, initial_learning_rate, first_decay_steps, t_mul=2.0, m_mul=1.0, alpha=0.0, name="SGDRDecay"):
-        _positive(first_decay_steps, "first_decay_steps")
-        self._config = {key: value for key, value in locals().items() if key in _ARGUMENTS}
+    def __init__(
+        self, initial_learning_rate, first_decay_steps, t_mul=2.0, m_mul=1.0, alpha=0.0, name="SGDRDecay"
+    ):
+        self.initial_learning_rate = initial_learning_rate
+        self.first_decay_steps = first_decay_steps
+        self.t_mul = t_mul
+        self.m_mul = m_mul
+        self.alpha = alpha
+        self.name = name
+        self._check(["first_decay_steps", "t_mul"], ["initial_learning_rate", "m_mul", "alpha"])
+
+    def _restarts(self, part):
+        """(number of restarts, share of the present round) after `part` first rounds."""
+        if self.t_mul == 1:
+            return math.floor(part), part - math.floor(part)
+        # The number of whole rounds in the sum of a geometric series.
+        done = math.floor(math.log(1 - part * (1 - self.t_mul)) / math.log(self.t_mul))
+        length = self.t_mul**done
+        return done, (part - (1 - length) / (1 - self.t_mul)) / length
 
     def __call__(self, step):
-        c = self._config
-        done, t_mul = step / c["first_decay_steps"], c["t_mul"]
-        if t_mul == 1.0:
-            restarts = math.floor(done)
-            done -= restarts
-        else:
-            restarts = math.floor(math.log(1 - done * (1 - t_mul)) / math.log(t_mul))
-            done = (done - (1 - t_mul**restarts) / (1 - t_mul)) / t_mul**restarts
-        height = 0.5 * c["m_mul"] ** restarts * (1 + math.cos(math.pi * done))
-        return c["initial_learning_rate"] * ((1 - c["alpha"]) * height + c["alpha"])
+        done, part = self._restarts(step / self.first_decay_steps)
+        cosine = 0.5 * self.m_mul**done * (1 + math.cos(math.pi * part))
+        return self.initial_learning_rate * ((1 - self.alpha) * cosine + self.alpha)
 
 
-_ARGUMENTS = frozenset(
-    "initial_learning_rate decay_steps first_decay_steps decay_rate staircase end_learning_rate power cycle alpha "
-    "warmup_target warmup_steps t_mul m_mul name".split()
-)
+def deserialize(config, custom_objects=None):
+    """The schedule that a config describes."""
+    return registry.deserialize(config, custom_objects, _MODULE)

@@ -17,10 +17,10 @@ from cnnengine.core.errors import CorruptFile, TruncatedFile, UnsafeContent, Uns
 from cnnengine.saving.hdf5_write import CHECKSUM, DIGITS, ENTRY, SIGNATURE, UNDEFINED
 
 _MAX_DEPTH = 128
+_MAX_NAME = 256
 _RESAVE = "Load it with the program that wrote it, and save it anew with Keras 3"
 _FLOATS = {(2, 5, 10): "f2", (4, 8, 23): "f4", (8, 11, 52): "f8", (2, 8, 7): "bfloat16"}
 _REFUSED = {
-    0x02: (UnsupportedVersion, f"a group has the layout of HDF5 1.8. {_RESAVE}"),
     0x07: (UnsafeContent, "an array is stored in another file"),
     0x0B: (UnsupportedVersion, f"an array is compressed. {_RESAVE}"),
 }
@@ -47,6 +47,8 @@ def read(data):
             raise CorruptFile("HDF5: an object is listed more than once, or groups are too deep")
         seen.add(address)
         messages = file.messages(address)
+        if 0x02 in messages:
+            raise UnsupportedVersion(f"HDF5: a group has the layout of HDF5 1.8. {_RESAVE}")
         if 0x11 in messages:
             groups.setdefault(path, {})
             for name, child in file.children(messages[0x11][0][1]):
@@ -68,6 +70,7 @@ class _File:
     def __init__(self, data):
         self.data = data
         self.visited = set()  # nodes of B-trees, symbol tables, continued headers
+        self.symbols = len(self.data) // ENTRY  # more members than this cannot be
 
     def take(self, address, size):
         """Bytes of the file. Raises TruncatedFile."""
@@ -161,18 +164,21 @@ class _File:
             if mark == b"TREE" and kind == 0:
                 todo.extend(self.unpack("<Q", address + 32 + 16 * i)[0] for i in range(used))
             elif mark == b"SNOD":
-                out.extend(self._symbol(address + 8 + ENTRY * i, names, taken) for i in range(struct_count(kind, used)))
+                out.extend(self._symbol(address + 8 + ENTRY * i, names, taken) for i in range(_checked_count(kind, used)))
             else:
                 raise CorruptFile("HDF5: a group with a damaged index")
         return out
 
     def _symbol(self, address, names, taken):
         offset, header, cache = self.unpack("<QQI", address)
+        self.symbols -= 1
+        if self.symbols < 0:
+            raise CorruptFile("HDF5: the members of groups overlap")
         if cache == 2:
             raise UnsafeContent("HDF5: the file holds links to other places or files")
         if offset >= len(names):
             raise CorruptFile("HDF5: a name is outside of its table")
-        end = bytes(names[offset : offset + 4096]).find(b"\0")
+        end = bytes(names[offset : offset + _MAX_NAME]).find(b"\0")
         try:
             name = bytes(names[offset : offset + max(end, 0)]).decode()
         except UnicodeDecodeError:
@@ -193,7 +199,7 @@ class _File:
         try:
             shape, dtype = _shape(bytes(space)), _dtype(bytes(kind))
             raw = self._stored(bytes(layout), path)
-        except struct.error:
+        except (struct.error, IndexError):
             raise CorruptFile(f"HDF5: the description of {path} is cut") from None
         words = np.dtype("<u2") if dtype == "bfloat16" else np.dtype(dtype)
         count = 1
@@ -219,7 +225,7 @@ class _File:
         return self.take(address, size) if address != UNDEFINED else b""
 
 
-def struct_count(version, used):
+def _checked_count(version, used):
     """Number of entries of a symbol node. Raises CorruptFile for an unknown version."""
     if version != 1:
         raise CorruptFile("HDF5: a group with a damaged index")

@@ -1,0 +1,46 @@
+"""`python -m cnnengine`: which version this is, how it was built, and what it runs on."""
+
+import argparse
+import platform
+import textwrap
+
+import numpy
+
+import cnnengine
+from cnnengine import _native as native
+from cnnengine import config
+
+_WIDTH, _INDENT = 80, 12
+
+
+def report():
+    """The lines of the report, 80 columns wide at most."""
+    compiler, flags = native.build_info()
+    openmp = "OpenMP" if native.has_openmp() else "built without OpenMP: one thread, whatever is asked for"
+    facts = [
+        ("cnnengine", cnnengine.__version__),
+        ("ISA", f"{native.get_isa()} in use; this CPU has {', '.join(native.isa_levels())}"),
+        ("Threads", f"{config.get_num_threads()} ({openmp})"),
+        ("Compiler", compiler),
+        *(("Flags" if i == 0 else "", line) for i, line in enumerate(flags)),
+        ("NumPy", numpy.__version__),
+        ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+    ]
+    return [line for name, text in facts for line in _wrapped(name, text)]
+
+
+def _wrapped(name, text):
+    """A name and its text beside it, on as many lines as that takes; flags are not cut at their hyphens."""
+    after = " " * _INDENT
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=name.ljust(_INDENT), subsequent_indent=after, break_on_hyphens=False
+    )
+
+
+def main(argv=None):
+    argparse.ArgumentParser(prog="python -m cnnengine", description=__doc__).parse_args(argv)
+    print("\n".join(report()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The zip file that a `.keras` file is: written without compression, read without trust, never extracted."""
+
+import io
+import struct
+import zipfile
+import zlib
+from contextlib import contextmanager
+
+from cnnengine.core.errors import CorruptFile, ModelFileError, TooLarge, TruncatedFile, UnsafeContent, UnsupportedVersion
+
+_MAX_MEMBERS = 1000
+_MAX_GROWTH = 8  # members together, over the size of the file; Keras and cnnengine store them as they are
+_LOCAL_HEADER = 30
+_ENCRYPTED = 1
+
+
+@contextmanager
+def writing(file):
+    """Write a zip archive to a binary file object; yields a function (name) -> binary file object of a new member."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        yield lambda name: archive.open(name, "w", force_zip64=True)
+
+
+def read(data, wanted):
+    """Members of an archive.
+
+    Args:
+        data: the file's bytes.
+        wanted: names of the members to read; those that are not there are left out.
+
+    Returns:
+        {name: bytes or memoryview}
+
+    Raises:
+        ModelFileError: TruncatedFile, CorruptFile, UnsafeContent, UnsupportedVersion or TooLarge.
+    """
+    if data[:4] != b"PK\3\4":
+        raise CorruptFile("This is not a .keras file: it is no zip archive")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            _check(members, len(data))
+            return {member.filename: _content(archive, member, data) for member in members if member.filename in wanted}
+    except ModelFileError:
+        raise
+    except zipfile.BadZipFile as error:
+        raise TruncatedFile(f"The .keras file is damaged, or its end is missing: {error}") from None
+    except NotImplementedError as error:
+        raise UnsupportedVersion(f"The .keras file is packed in a way that is not understood: {error}") from None
+    except (OSError, EOFError, RuntimeError, ValueError, OverflowError, struct.error, zlib.error) as error:
+        raise CorruptFile(f"The .keras file is damaged: {error}") from None  # all of this reads from memory
+
+
+def _check(members, size):
+    """Refuse archives that no program writes by itself."""
+    if len(members) > _MAX_MEMBERS:
+        raise TooLarge(f"The .keras file has {len(members)} members. Expected at most {_MAX_MEMBERS}")
+    names = [member.filename for member in members]
+    if len(set(names)) != len(names):
+        raise UnsafeContent(f"The .keras file has two members of one name: {sorted(names)[:10]}")
+    for member in members:
+        parts = member.filename.replace("\\", "/").split("/")
+        if parts[0] in ("", "~") or ".." in parts or ":" in parts[0] or "\0" in member.orig_filename:
+            raise UnsafeContent(f"The .keras file has a member with an unsafe name: {member.filename!r}")
+        if member.flag_bits & _ENCRYPTED:
+            raise UnsafeContent(f"The .keras file has an encrypted member: {member.filename!r}")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise UnsupportedVersion(f"The .keras file has a member packed in an unusual way: {member.filename!r}")
+    if sum(member.file_size for member in members) > _MAX_GROWTH * size:
+        raise TooLarge(f"The .keras file would grow more than {_MAX_GROWTH} times when unpacked")
+    _check_places(sorted(members, key=lambda member: member.header_offset), size)
+
+
+def _check_places(members, size):
+    end = 0
+    for member in members:
+        if member.header_offset < end or (not end and member.header_offset):
+            raise UnsafeContent("Members of the .keras file overlap, or something stands before them")
+        end = member.header_offset + _LOCAL_HEADER + member.compress_size
+        if end > size:
+            raise TruncatedFile(f"The .keras file ends within {member.filename!r}")
+
+
+def _content(archive, member, data):
+    """The bytes of a member; stored ones are not copied."""
+    if member.compress_type != zipfile.ZIP_STORED:
+        return archive.read(member)
+    archive.open(member).close()  # compares the local header with the directory
+    name, extra = struct.unpack("<HH", data[member.header_offset + 26 : member.header_offset + _LOCAL_HEADER])
+    start = member.header_offset + _LOCAL_HEADER + name + extra
+    content = memoryview(data)[start : start + member.compress_size]
+    if len(content) != member.file_size:
+        raise TruncatedFile(f"The .keras file ends within {member.filename!r}")
+    if zlib.crc32(content) != member.CRC:
+        raise CorruptFile(f"{member.filename!r} of the .keras file does not fit its checksum: the file was damaged")
+    return content
