@@ -56,7 +56,7 @@ def openmp_flags():
 
 X86 = platform.machine().lower() in ("x86_64", "amd64", "i686")
 OPENMP = openmp_flags()
-EXTRA = [flag for flag in os.environ.get("CNNENGINE_CFLAGS", "").split()]
+EXTRA = os.environ.get("CNNENGINE_CFLAGS", "").split()
 FLAGS = COMMON + WARNINGS + [flag for flag in GCC_ONLY if compiles("int x;\n", ["-Werror", flag])] + EXTRA
 MACROS = [("CNN_X86", "1")] if X86 else []
 INCLUDE = ["csrc", "csrc/include"]

@@ -9,6 +9,7 @@ import numpy
 import cnnengine
 from cnnengine import _native as native
 from cnnengine import config
+from cnnengine.core.console import write
 
 _WIDTH, _INDENT = 80, 12
 
@@ -39,7 +40,7 @@ def _wrapped(name, text):
 
 def main(argv=None):
     argparse.ArgumentParser(prog="python -m cnnengine", description=__doc__).parse_args(argv)
-    print("\n".join(report()))
+    write("\n".join(report()))
 
 
 if __name__ == "__main__":

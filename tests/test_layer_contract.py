@@ -9,6 +9,7 @@ import pytest
 
 from cnnengine import Model, config, layers, optimizers
 from cnnengine.core.errors import CnnEngineError
+from cnnengine.core.registry import deserialize
 from cnnengine.core.tree import flatten
 from tests.support.compare import assert_same_bits
 from tests.support.keras_oracle import import_keras
@@ -32,9 +33,20 @@ class Scale(layers.Layer):
         return x * self.factor
 
 
-def plain(config):
-    """A config as it would be read back from a file."""
-    return json.loads(json.dumps(config))
+# What only some versions of Keras write, and what it means there when it is left out.
+_DRIFT = {
+    "quantization_config": None, "renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99, "input_axes": None,
+    "output_axes": None,
+}  # fmt: skip
+
+
+def plain(value):
+    """A config as it would be read back from a file, without what only some versions of Keras write."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items() if k not in _DRIFT or v != _DRIFT[k]}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return float(np.float32(value)) if isinstance(value, float) else value
 
 
 def built(case):
@@ -107,7 +119,7 @@ def test_config_round_trip(case):
     copy = type(layer).from_config(layer.get_config())
     assert plain(copy.get_config()) == plain(layer.get_config())
     assert pickle.loads(pickle.dumps(layer.get_config())) == layer.get_config()
-    copy.build_from_config(plain(layer.get_build_config()))
+    copy.build_from_config(json.loads(json.dumps(layer.get_build_config())))
     assert [w.shape for w in copy.weights] == [w.shape for w in layer.weights]
     copy.set_weights(layer.get_weights())
     assert_same_bits(copy(case.inputs()), layer(case.inputs()))
@@ -134,7 +146,7 @@ def test_config_is_that_of_keras(case):
     ours = getattr(layers, case.name)(**named)
     theirs = getattr(keras.layers, case.name)(**named)
     assert plain(ours.get_config()) == plain(theirs.get_config())
-    again = type(ours).from_config(theirs.get_config())
+    again = deserialize(keras.layers.serialize(theirs))
     assert plain(again.get_config()) == plain(ours.get_config())
     assert plain(type(theirs).from_config(ours.get_config()).get_config()) == plain(ours.get_config())
 

@@ -124,6 +124,14 @@ def test_refused(config, error):
         registry.deserialize(config)
 
 
+def test_modules_inside_keras():
+    inner = "keras.src.backend.torch.test.torch_thing"
+    record = {"module": inner, "class_name": "ThingTwoD", "config": {"size": 9}, "registered_name": "ThingTwoD"}
+    assert registry.deserialize(record).size == 9
+    with pytest.raises(errors.UnsupportedVersion):
+        registry.deserialize(record | {"module": "keras.src.other"})
+
+
 def test_arguments_of_other_versions():
     def config(**more):
         return {"module": "keras.test", "class_name": "ThingTwoD", "config": {"size": 2} | more}

@@ -35,6 +35,15 @@ def checked_number(value, name, low=None, high=None, above=None, below=None):
     return value.item() if isinstance(value, np.generic) else value
 
 
+def checked_int(value, name, low=None):
+    """The given whole number as an int, of at least `low`. Raises ConfigError."""
+    is_int = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_int or not -(2**31) <= value < 2**31 or (low is not None and value < low):
+        at_least = "" if low is None else f" of at least {low}"
+        raise ConfigError(f"{name}: expected an int{at_least} and below 2**31. Received: {value!r}")
+    return int(value)
+
+
 def checked_choice(value, name, allowed):
     """The given value, which must be one of `allowed`. Raises ConfigError."""
     if not any(value is each or (isinstance(value, str) and value == each) for each in allowed):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 class _Context(threading.local):
     tracer = None  # records operations instead of running them; see ops/base.py
     training = None  # mode of the layer call around, None outside of any
+    weight_budget = None  # bytes that new weights may still take, while a file is read; None for any
 
 
 CONTEXT = _Context()
@@ -30,3 +31,13 @@ def calling(training):
         yield
     finally:
         CONTEXT.training = before
+
+
+@contextmanager
+def weight_budget(nbytes):
+    """New weights may take so many bytes together."""
+    before, CONTEXT.weight_budget = CONTEXT.weight_budget, nbytes
+    try:
+        yield
+    finally:
+        CONTEXT.weight_budget = before

@@ -25,6 +25,7 @@ class _Scope(threading.local):
     def __init__(self):
         self.custom = {}  # of custom_object_scope
         self.shared = None  # objects by shared_object_id while one file is read
+        self.written = None  # own classes and functions by name, while recording_custom
 
 
 _SCOPE = _Scope()
@@ -231,8 +232,25 @@ def _serialize_function(function):
         return _PATHS[function][1]
     if function.__name__ == "<lambda>":
         raise ConfigError("A lambda cannot be written to a config. Use a named function, registered as a custom object")
-    name = get_registered_name(function)
+    name = _note_custom(function)
     return _record(_module_of(function), "function", name, name)
+
+
+@contextmanager
+def recording_custom():
+    """Inside, `serialize` puts the own classes and functions that it meets into the dict this yields: {name: object}."""
+    before, _SCOPE.written = _SCOPE.written, {}
+    try:
+        yield _SCOPE.written
+    finally:
+        _SCOPE.written = before
+
+
+def _note_custom(obj):
+    name = get_registered_name(obj)
+    if _SCOPE.written is not None:
+        _SCOPE.written[name] = obj
+    return name
 
 
 def _module_of(obj):
@@ -247,7 +265,7 @@ def _serialize_object(obj):
     if cls in _PATHS:
         record = _record(*_PATHS[cls], config, None)
     else:
-        record = _record(_module_of(cls), cls.__name__, config, get_registered_name(cls))
+        record = _record(_module_of(cls), cls.__name__, config, _note_custom(cls))
     for key in ("build_config", "compile_config"):
         part = getattr(obj, f"get_{key}", lambda: None)()
         if part is not None:
@@ -358,13 +376,21 @@ def _find(config, name, default_module, custom_objects, is_class=True):
         if isinstance(key, str) and key in custom and (is_class or not inspect.isclass(custom[key])):
             return custom[key]
     module = config.get("module") or default_module
-    places = _FUNCTION_MODULES if module == "builtins" and not is_class else (module,)
+    places = _FUNCTION_MODULES if module == "builtins" and not is_class else (module, *_public_modules(module, name))
     for place in places:
         obj = _OBJECTS.get((place, name))
         obj = lookup(default_module, name) if obj is None and place == default_module else obj
         if obj is not None and inspect.isclass(obj) == is_class:
             return obj
     raise _unknown(module, name)
+
+
+def _public_modules(module, name):
+    """Where a name is known for a module inside Keras, such as keras.src.backend.torch.optimizers.torch_adam."""
+    if not isinstance(module, str) or not module.startswith("keras.src."):
+        return []
+    parts = module.split(".")
+    return [place for place, known_name in _OBJECTS if known_name == name and place.split(".")[-1] in parts]
 
 
 def _unknown(module, name):

@@ -59,7 +59,7 @@ def pack_weights(graph):
             if key not in packed:
                 packed[key] = Node(op, [weights], {"fields": fields, "size": size}, op.infer([], {"size": size}))
                 out.append(packed[key])
-            attrs = node.attrs | {"packed": 1, "b_shape": weights.shape}
+            attrs = node.attrs | {"packed": 1, "b_shape": weights.shape[-2:]}
             inputs = [*node.inputs[:_PACKED_INPUT], packed[key].outputs[0], *node.inputs[_PACKED_INPUT + 1 :]]
             replacement = Node(node.op, inputs, attrs, [value.spec for value in node.outputs])
             replacement.outputs = node.outputs

@@ -6,11 +6,12 @@ import numpy as np
 
 from cnnengine import _native as native
 from cnnengine.core.config import CONFIG
+from cnnengine.core.errors import ShapeError
 from cnnengine.core.spec import STORAGE
 from cnnengine.core.variable import Variable, aligned_array
 from cnnengine.engine.plan import plan_memory, roots_of
 from cnnengine.ops.base import reference_call
-from cnnengine.ops.update import UPDATES
+from cnnengine.ops.elementwise import CAST
 
 IDLE_ARENAS = 4  # kept for the next runs of a program
 ALONE_BELOW = 40_000  # elements written and multiply-adds in a program that one thread runs as fast as several
@@ -65,8 +66,11 @@ class NativeProgram:
         self._place |= {key: (0, offset) for key, offset in offsets.items()}
         steps = [step for node in nodes if not node.op.is_view for step in [self._step(node)]]
         commit = sum(not node.op.is_view for node in graph.nodes)
-        steps[commit:commit] = copies_as_steps = [self._copy(value, base) for value, base in copies]
-        commit = commit + len(copies_as_steps) if graph.updates else len(steps)
+        late = {id(value) for node in graph.updates for value in node.outputs}
+        early_copies = [self._copy(value, base) for value, base in copies if id(self._root(value)) not in late]
+        steps += [self._copy(value, base) for value, base in copies if id(self._root(value)) in late]
+        steps[commit:commit] = early_copies
+        commit = commit + len(early_copies) if graph.updates else len(steps)
         self.first_run_base = 1 + len(self._bound)
         bases = self.first_run_base + len(graph.inputs) + len(graph.outputs)
         self._program = native.Program(steps, bases, arena, commit)
@@ -117,11 +121,13 @@ class NativeProgram:
         return node.op.name, _fields(node), refs
 
     def _copy(self, value, base):
-        fields = UPDATES["assign"].fields([], [value.spec], {})
-        return "assign", fields, [self._ref(value), (base, 0)]
+        return "cast", CAST.fields([value.spec], [value.spec], {}), [self._ref(value), (base, 0)]
 
     def run(self, inputs):
-        """Outputs for contiguous input arrays of the programs's shapes and storage types."""
+        """Outputs for contiguous input arrays of the program's shapes and storage types. Raises ShapeError."""
+        for array, spec in zip(inputs, self.input_specs, strict=True):
+            if array.shape != spec.shape or array.dtype != STORAGE[spec.dtype] or not array.flags.c_contiguous:
+                raise ShapeError(f"Expected a contiguous array of {spec}. Received: {array.dtype} {array.shape}")
         outputs = [np.empty(spec.shape, STORAGE[spec.dtype]) for spec in self.output_specs]
         threads = 1 if self._alone else CONFIG.threads
         arena = self._take_arena(threads)
@@ -172,13 +178,18 @@ class ReferenceProgram:
         is_float = array.dtype == np.float32 and self.dtype != np.float32
         return array.astype(self.dtype) if is_float else array
 
+    def _memory(self, variable, arrays):
+        """What updates write: the variable's own array, or in another dtype a copy for this run."""
+        if id(variable) not in arrays:
+            arrays[id(variable)] = self._as_float(variable.array)
+        return arrays[id(variable)]
+
     def _array(self, value, arrays):
         if value is None:
             return None
-        if id(value) not in arrays:
-            source = value.source.array if isinstance(value.source, Variable) else value.source
-            arrays[id(value)] = self._as_float(source)
-        return arrays[id(value)]
+        if isinstance(value.source, Variable):
+            return self._memory(value.source, arrays)
+        return self._as_float(value.source) if value.source is not None else arrays[id(value)]
 
     def _empty(self, spec):
         storage = STORAGE[spec.dtype]
@@ -187,24 +198,24 @@ class ReferenceProgram:
     def run(self, inputs):
         arrays = {id(value): self._as_float(array) for value, array in zip(self.graph.inputs, inputs)}
         for node in self.graph.nodes:
-            ins = [self._array(value, arrays) for value in node.inputs]
-            if node.op.is_view:
-                outs = [ins[0].reshape(node.outputs[0].shape)]
-            else:
-                outs = [self._empty(value.spec) for value in node.outputs]
-                reference_call(node.op.name, _fields(node), ins, outs)
-            arrays |= {id(value): array for value, array in zip(node.outputs, outs)}
-        results = [np.array(self._array(value, arrays)) for value in self.graph.outputs]
-        self._update(arrays)
-        return results
-
-    def _update(self, arrays):
+            self._step(node, arrays)
+        late = {id(value) for node in self.graph.updates for value in node.outputs}
+        arrays |= {id(v): np.array(self._array(v, arrays)) for v in self.graph.outputs if id(v) not in late}
         for node in self.graph.updates:
-            ins = [self._array(value, arrays) for value in node.inputs]
-            outs = [self._as_float(variable.array) for variable in node.writes]
-            reference_call(node.op.name, _fields(node), ins, outs)
+            self._step(node, arrays)
         for variable in self.written:
             variable.touched()
+        return [np.array(arrays[id(value)]) for value in self.graph.outputs]
+
+    def _step(self, node, arrays):
+        ins = [self._array(value, arrays) for value in node.inputs]
+        if node.op.is_view:
+            outs = [ins[0].reshape(node.outputs[0].shape)]
+        else:
+            outs = [self._memory(variable, arrays) for variable in node.writes]
+            outs = outs or [self._empty(value.spec) for value in node.outputs]
+            reference_call(node.op.name, _fields(node), ins, outs)
+        arrays |= {id(value): array for value, array in zip(node.outputs, outs)}
 
 
 PROGRAMS = {"native": NativeProgram, "reference": ReferenceProgram}

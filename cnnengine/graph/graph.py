@@ -59,6 +59,8 @@ class Node:
 class Graph:
     """Nodes in an order in which they can run, and after them the updates of variables.
 
+    Code that reads a variable after its update has been recorded (an average of the new weights) is among the updates.
+
     Attributes:
         inputs: Values that each run is given.
         nodes: Nodes; each comes after those that make its inputs.

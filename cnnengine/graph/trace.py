@@ -9,7 +9,7 @@ from cnnengine.core.variable import Variable
 from cnnengine.graph.graph import Graph, Node, Value
 from cnnengine.ops import math
 from cnnengine.ops.base import to_array
-from cnnengine.ops.elementwise import broadcast_to, cast
+from cnnengine.ops.elementwise import BROADCAST, broadcast_to, cast
 from cnnengine.ops.update import UPDATES
 
 
@@ -20,7 +20,9 @@ class Tracer:
         self.graph = Graph()
         self._variables = {}
         self.losses = []  # what layers add to the loss
-        self._assigned = {}  # id of a variable -> (variable, the value it will have)
+        self._now = {}  # id of a variable -> (variable, its value at this point of the code, None: not read yet)
+        self._written = set()  # ids of the variables with an update
+        self._late = set()  # ids of the values that are made among the updates
 
     def input(self, spec):
         """A Value that each run is given."""
@@ -44,9 +46,13 @@ class Tracer:
         return Value(TensorSpec(array.shape, standard_dtype(np.asarray(x).dtype)), source=array)
 
     def _read(self, variable):
-        if id(variable) in self._assigned:
-            return self._assigned[id(variable)][1]
-        return self.leaf(variable)
+        _, value = self._now.get(id(variable), (variable, self.leaf(variable)))
+        if value is None:  # a copy made among the updates, since more of them may follow
+            source = Value(variable.spec, source=variable)
+            self._late.add(id(source))
+            (value,) = self._append(BROADCAST, [source], {"shape": variable.shape})
+            self.follow(variable, value)
+        return value
 
     def leaf(self, variable):
         """The Value of a variable as it is before the run."""
@@ -55,26 +61,45 @@ class Tracer:
         return self._variables[id(variable)]
 
     def emit(self, op, inputs, attrs):
-        inputs = [self.value_of(x) for x in inputs]
+        return self._append(op, [self.value_of(x) for x in inputs], attrs)
+
+    def _append(self, op, inputs, attrs):
+        late = any(id(x) in self._late for x in inputs)
+        if late:
+            inputs = [self._kept(x) for x in inputs]
         specs = op.infer([None if x is None else x.spec for x in inputs], attrs)
         node = Node(op, inputs, attrs, [checked_spec(spec.shape, spec.dtype) for spec in specs])
-        self.graph.nodes.append(node)
+        (self.graph.updates if late else self.graph.nodes).append(node)
+        if late:
+            self._late.update(id(value) for value in node.outputs)
         return node.outputs
 
+    def _kept(self, value):
+        """The value, or a copy from before the updates where one of those recorded so far overwrites its memory."""
+        root = value
+        while root is not None and root.node is not None and root.node.op.is_view:
+            root = root.node.inputs[0]
+        if root is None or id(root) in self._late or id(root.source) not in self._written:
+            return value
+        return self._append(BROADCAST, [value], {"shape": value.shape})[0]
+
     def update(self, op, inputs, variables, **attrs):
-        """An update at the end of the run."""
-        inputs = [self.value_of(x) for x in inputs]
-        ins = [x.spec for x in inputs]
-        node = Node(op, inputs, attrs, op.infer(ins, attrs), writes=variables)
+        """An update at the end of the run. What is recorded after it sees the variables' new values."""
+        inputs = [self._kept(self.value_of(x)) for x in inputs]
+        node = Node(op, inputs, attrs, op.infer([x.spec for x in inputs], attrs), writes=variables)
         self.graph.updates.append(node)
+        self._written.update(id(variable) for variable in variables)
+        for variable in variables:
+            self.follow(variable, None)
+
+    def follow(self, variable, value):
+        """Let what is recorded from here on read `value` for a variable; None: what its memory then holds."""
+        self._now[id(variable)] = (variable, value)
 
     def assign(self, variable, value):
-        value = self.value_of(cast(value, variable.dtype))
-        value = self.value_of(broadcast_to(value, variable.shape)) if value.shape != variable.shape else value
-        if value.node is None:  # an input or another variable: taken now, before any update changes it
-            value = self.value_of(math.add(value, 0.0)) if value.dtype == "float32" else value
+        value = self.value_of(broadcast_to(cast(value, variable.dtype), variable.shape))
         self.update(UPDATES["assign"], [value], [variable])
-        self._assigned[id(variable)] = (variable, value)
+        self.follow(variable, value)
         return variable
 
     def assign_add(self, variable, value):
@@ -95,5 +120,6 @@ def trace(function, specs, training=False):
     tracer = Tracer()
     with tracing(tracer), calling(training):
         outputs = function(tracer, *[tracer.input(spec) for spec in specs])
+    outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
     tracer.graph.outputs = [tracer.value_of(value) for value in outputs]
     return tracer

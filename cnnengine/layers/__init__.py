@@ -1,5 +1,7 @@
 """Layers: what a network is made of, in terms of operations. They know nothing of graphs, programs or models."""
 
+from inspect import ismodule as _ismodule
+
 from cnnengine.layers.activations import ELU, Activation, LeakyReLU, ReLU, Softmax
 from cnnengine.layers.batch_normalization import BatchNormalization
 from cnnengine.layers.convolution import Conv1D, Conv2D, DepthwiseConv1D, DepthwiseConv2D
@@ -44,4 +46,4 @@ AvgPool1D, AvgPool2D = AveragePooling1D, AveragePooling2D
 GlobalMaxPool1D, GlobalMaxPool2D = GlobalMaxPooling1D, GlobalMaxPooling2D
 GlobalAvgPool1D, GlobalAvgPool2D = GlobalAveragePooling1D, GlobalAveragePooling2D
 
-__all__ = [name for name in dir() if not name.startswith("_")]
+__all__ = [name for name, value in list(globals().items()) if not name.startswith("_") and not _ismodule(value)]

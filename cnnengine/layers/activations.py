@@ -1,7 +1,7 @@
 """Activation functions as layers."""
 
 from cnnengine import activations, ops
-from cnnengine.core.errors import ConfigError
+from cnnengine.core.checks import checked_axes, checked_number
 from cnnengine.core.registry import export
 from cnnengine.layers.layer import Layer
 
@@ -15,14 +15,6 @@ class Elementwise(Layer):
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
-
-
-def _number(value, name, minimum=None):
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
-    if not is_number or (minimum is not None and value < minimum):
-        at_least = "" if minimum is None else f" of at least {minimum}"
-        raise ConfigError(f"{name} must be a number{at_least}. Received: {value!r}")
-    return float(value)
 
 
 @export("keras.layers")
@@ -46,9 +38,9 @@ class ReLU(Elementwise):
 
     def __init__(self, max_value=None, negative_slope=0.0, threshold=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.max_value = None if max_value is None else _number(max_value, "max_value", 0)
-        self.negative_slope = _number(0.0 if negative_slope is None else negative_slope, "negative_slope", 0)
-        self.threshold = _number(0.0 if threshold is None else threshold, "threshold", 0)
+        self.max_value = None if max_value is None else float(checked_number(max_value, "max_value", low=0))
+        self.negative_slope = float(checked_number(0.0 if negative_slope is None else negative_slope, "negative_slope", low=0))
+        self.threshold = float(checked_number(0.0 if threshold is None else threshold, "threshold", low=0))
 
     def call(self, inputs):
         return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
@@ -68,7 +60,7 @@ class LeakyReLU(Elementwise):
     def __init__(self, negative_slope=0.3, **kwargs):
         negative_slope = kwargs.pop("alpha", negative_slope)  # its name in Keras 2
         super().__init__(**kwargs)
-        self.negative_slope = _number(negative_slope, "negative_slope", 0)
+        self.negative_slope = float(checked_number(negative_slope, "negative_slope", low=0))
 
     def call(self, inputs):
         return ops.leaky_relu(inputs, self.negative_slope)
@@ -83,7 +75,7 @@ class ELU(Elementwise):
 
     def __init__(self, alpha=1.0, **kwargs):
         super().__init__(**kwargs)
-        self.alpha = _number(alpha, "alpha")
+        self.alpha = float(checked_number(alpha, "alpha"))
 
     def call(self, inputs):
         return ops.elu(inputs, self.alpha)
@@ -98,7 +90,8 @@ class Softmax(Elementwise):
 
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)
-        self.axis = axis if isinstance(axis, int) else list(axis)
+        axis = checked_axes(axis, "axis")
+        self.axis = list(axis) if isinstance(axis, (list, tuple)) else int(axis)
 
     def call(self, inputs, mask=None):
         if mask is not None:

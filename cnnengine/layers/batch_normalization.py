@@ -1,18 +1,13 @@
 """Batch normalisation."""
 
 from cnnengine import constraints, initializers, ops, regularizers
+from cnnengine.core.checks import checked_int, checked_number
 from cnnengine.core.errors import ConfigError, ShapeError
 from cnnengine.core.registry import export, serialize
 from cnnengine.layers.input_spec import InputSpec
 from cnnengine.layers.layer import Layer
 from cnnengine.ops.batch_norm import batch_normalise, batch_stats
 from cnnengine.ops.update import update
-
-
-def _checked_fraction(value, name):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise ConfigError(f"{name} must be a number from 0 to 1. Received: {value!r}")
-    return float(value)
 
 
 @export("keras.layers")
@@ -59,12 +54,9 @@ class BatchNormalization(Layer):
         if renorm:
             raise ConfigError("BatchNormalization: renorm=True is not supported")
         axis = axis[0] if isinstance(axis, (list, tuple)) and len(axis) == 1 else axis
-        if isinstance(axis, bool) or not isinstance(axis, int):
-            raise ConfigError(f"axis must be an int. Received: {axis!r}")
-        if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not epsilon >= 0:
-            raise ConfigError(f"epsilon must be a number of at least 0. Received: {epsilon!r}")
-        self.axis, self.epsilon = axis, float(epsilon)
-        self.momentum = _checked_fraction(momentum, "momentum")
+        self.axis = checked_int(axis, "axis")
+        self.epsilon = float(checked_number(epsilon, "epsilon", low=0))
+        self.momentum = float(checked_number(momentum, "momentum", low=0, high=1))
         self.center, self.scale = bool(center), bool(scale)
         self.gamma = self.beta = None
         self._options = {

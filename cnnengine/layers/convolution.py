@@ -3,7 +3,7 @@
 from cnnengine import ops
 from cnnengine.core.config import standardize_data_format
 from cnnengine.core.errors import ConfigError, ShapeError
-from cnnengine.core.registry import export
+from cnnengine.core.registry import export, serialize
 from cnnengine.core.shapes import int_tuple, window_shape
 from cnnengine.layers.dense import KernelLayer
 from cnnengine.layers.input_spec import InputSpec
@@ -83,6 +83,7 @@ class WindowLayer(KernelLayer):
             "padding": self.padding,
             "data_format": self.data_format,
             "dilation_rate": self.dilation_rate,
+            "activity_regularizer": serialize(self.activity_regularizer),
         }
 
 

@@ -50,7 +50,7 @@ class KernelLayer(Layer):
         for part in (self.kernel_name, "bias"):
             for kind in ("initializer", "regularizer", "constraint"):
                 config[f"{part}_{kind}"] = serialize(getattr(self, f"{part}_{kind}"))
-        return config | {"activity_regularizer": serialize(self.activity_regularizer)}
+        return config
 
 
 @export("keras.layers")

@@ -1,10 +1,15 @@
 """Dropout."""
 
 from cnnengine import ops
-from cnnengine.core.errors import ConfigError
+from cnnengine.core.checks import checked_int, checked_number
 from cnnengine.core.registry import export
+from cnnengine.core.seeds import checked_seed
 from cnnengine.layers.activations import Elementwise
 from cnnengine.ops.random import SeedGenerator, dropout_with
+
+
+def _checked_noise_shape(shape):
+    return tuple(None if dim is None else checked_int(dim, "noise_shape", low=1) for dim in shape)
 
 
 @export("keras.layers")
@@ -24,11 +29,10 @@ class Dropout(Elementwise):
 
     def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
         super().__init__(**kwargs)
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
-            raise ConfigError(f"rate must be a number from 0 to 1. Received: {rate!r}")
-        self.rate, self.seed = rate, seed
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
-        if rate > 0:
+        self.rate = checked_number(rate, "rate", low=0, high=1)
+        self.seed = None if seed is None else checked_seed(seed)
+        self.noise_shape = None if noise_shape is None else _checked_noise_shape(noise_shape)
+        if self.rate > 0:
             self.seed_generator = SeedGenerator(seed)
 
     def call(self, inputs, training=False):

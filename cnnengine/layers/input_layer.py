@@ -1,5 +1,6 @@
 """The entry of a functional model."""
 
+from cnnengine.core.checks import checked_int
 from cnnengine.core.errors import ConfigError
 from cnnengine.core.registry import export
 from cnnengine.core.spec import standard_dtype
@@ -12,9 +13,8 @@ def _checked_batch_shape(shape, batch_size, batch_shape):
         raise ConfigError(
             f"Input: pass either shape or batch_shape. Received: shape={shape}, batch_shape={batch_shape}"
         )
-    full = tuple(batch_shape) if shape is None else (batch_size, *((shape,) if isinstance(shape, int) else shape))
-    if any(dim is not None and (isinstance(dim, bool) or not isinstance(dim, int) or dim < 0) for dim in full):
-        raise ConfigError(f"Input: dimensions must be ints of at least 0, or None. Received: {full}")
+    given = (batch_size, *(shape if isinstance(shape, (tuple, list)) else (shape,))) if batch_shape is None else batch_shape
+    full = tuple(None if dim is None else checked_int(dim, "Input: shape", low=0) for dim in given)
     if 0 in full[1:]:
         raise ConfigError(f"Input: only the batch may be empty. Received: {full}")
     return full

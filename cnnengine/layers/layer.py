@@ -1,15 +1,17 @@
 """The base class of all layers: weights, naming, building, calling."""
 
 import inspect
+import math
 
 import numpy as np
 
 from cnnengine import constraints, initializers, regularizers
 from cnnengine.core.context import CONTEXT, calling, tracing
-from cnnengine.core.errors import CnnEngineError, ConfigError, ShapeError
+from cnnengine.core.errors import CnnEngineError, ConfigError, ShapeError, TooLarge
 from cnnengine.core.naming import snake_case, unique_name
 from cnnengine.core.registry import export, serialize, serialize_dtype
-from cnnengine.core.spec import TensorSpec, standard_dtype
+from cnnengine.core.spec import TensorSpec, checked_spec, standard_dtype
+from cnnengine.core.tensor_like import TensorLike
 from cnnengine.core.tree import flatten, map_structure
 from cnnengine.core.variable import Variable
 from cnnengine.layers.input_spec import InputSpec
@@ -120,8 +122,9 @@ class Layer:
         Returns:
             a Variable.
         """
-        shape = (shape,) if isinstance(shape, int) else tuple(shape or ())
         dtype = standard_dtype(dtype)
+        shape = checked_spec((shape,) if isinstance(shape, int) else tuple(shape or ()), dtype).shape
+        _take_from_budget(shape)
         default = "glorot_uniform" if dtype == "float32" else "zeros"
         value = np.asarray(initializers.get(initializer or default)(shape, dtype=dtype))
         if value.shape != shape:
@@ -249,6 +252,7 @@ class Layer:
 
     def __call__(self, *args, **kwargs):
         try:
+            args, kwargs = self._with_tensors(args, kwargs)
             self._check_input(args)
             self._build_for(args)
             if any(isinstance(x, KerasTensor) for x in flatten((args, kwargs))):
@@ -265,6 +269,22 @@ class Layer:
         named.has_layer = True
         return named
 
+    def _with_tensors(self, args, kwargs):
+        """The arguments with the inputs in front, given by name or not, and arrays of floats in float32."""
+        if not args:
+            name = next((name for name in self._arguments() if name in kwargs), None)
+            args, kwargs = (kwargs[name],), {key: value for key, value in kwargs.items() if key != name}
+        return (map_structure(self._as_tensor, args[0]), *args[1:]), kwargs
+
+    def _as_tensor(self, x):
+        if x is None or isinstance(x, TensorLike):
+            return x
+        if not hasattr(x, "shape"):
+            raise ConfigError(f"Expected an array or a tensor, or several. Received: {x!r}")
+        array = np.asarray(x)
+        is_float = standard_dtype(array.dtype) == "float32"
+        return array.astype(np.float32, copy=False) if is_float else array
+
     def _check_input(self, args):
         specs = self.input_spec
         if specs is None or not args:
@@ -274,13 +294,16 @@ class Layer:
             if isinstance(spec, InputSpec) and hasattr(x, "shape"):
                 spec.check(x.shape)
 
+    def _arguments(self):
+        """Names of the arguments of `call`, in order."""
+        cls = type(self)
+        if "_call_arguments" not in cls.__dict__:
+            cls._call_arguments = tuple(inspect.signature(cls.call).parameters)[1:]
+        return cls._call_arguments
+
     def _takes(self, name):
         """Whether `call` has an argument of that name."""
-        cache = type(self).__dict__.get("_call_arguments")
-        if cache is None:
-            cache = frozenset(inspect.signature(type(self).call).parameters)
-            type(self)._call_arguments = cache
-        return name in cache
+        return name in self._arguments()
 
     def _call_now(self, args, kwargs):
         training = kwargs.pop("training", None)
@@ -379,6 +402,14 @@ class Layer:
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _take_from_budget(shape):
+    """Raise TooLarge before memory is taken for weights that the file being read cannot hold."""
+    if CONTEXT.weight_budget is not None:
+        CONTEXT.weight_budget -= 4 * math.prod(shape)
+        if CONTEXT.weight_budget < 0:
+            raise TooLarge(f"The model declares more weights than its file can hold: one of shape {shape}")
 
 
 def _open_where_different(a, b):

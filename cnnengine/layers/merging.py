@@ -3,15 +3,16 @@
 from functools import reduce
 
 from cnnengine import ops
+from cnnengine.core.checks import checked_int
 from cnnengine.core.errors import ConfigError, ShapeError
 from cnnengine.core.registry import export
 from cnnengine.layers.layer import Layer
 
 
 def _broadcast(a, b):
-    """Shape of two shapes together, None for open dimensions."""
+    """Shape of two shapes of the same rank together, None for open dimensions."""
     out = []
-    for x, y in zip([1] * (len(b) - len(a)) + list(a), [1] * (len(a) - len(b)) + list(b)):
+    for x, y in zip(a, b):
         if x is not None and y is not None and x != y and 1 not in (x, y):
             raise ShapeError(f"Inputs must have the same shape or broadcast to each other. Received: {a} and {b}")
         out.append(y if x == 1 else x if y == 1 else (x if y is None else y) if None in (x, y) else x)
@@ -19,24 +20,42 @@ def _broadcast(a, b):
 
 
 class Merge(Layer):
-    """One tensor from a list of at least `least` tensors, elementwise and broadcast."""
+    """One tensor from a list of `least` to `most` tensors, elementwise.
 
-    least = 1
+    Shapes are broadcast to each other; tensors of lower rank get axes of length 1 behind the batch.
+    """
 
-    def build(self, input_shape):
-        is_list = isinstance(input_shape, (list, tuple)) and all(isinstance(s, (list, tuple)) for s in input_shape)
-        if not is_list or len(input_shape) < self.least:
-            raise ConfigError(f"Expected a list of at least {self.least} tensors. Received: shape {input_shape}")
-        self.built = True
+    least, most = 1, None
+
+    def _check_input(self, args):
+        if not args or not isinstance(args[0], (list, tuple)):
+            raise ConfigError(f"Expected a list of tensors. Received: {_described(args)}")
+        count = len(args[0])
+        if count < self.least or (self.most is not None and count > self.most):
+            number = f"exactly {self.most}" if self.most else f"at least {self.least}"
+            raise ConfigError(f"Expected a list of {number} tensors. Received: {count}")
+        super()._check_input(args)
 
     def merge(self, a, b):
         raise NotImplementedError
 
     def call(self, inputs):
-        return reduce(self.merge, inputs)
+        rank = max(len(x.shape) for x in inputs)
+        return reduce(self.merge, [_with_rank(x, rank) for x in inputs])
 
     def compute_output_shape(self, input_shape):
-        return reduce(_broadcast, [tuple(shape) for shape in input_shape])
+        rank = max(map(len, input_shape))
+        return reduce(_broadcast, [(shape[0], *(1,) * (rank - len(shape)), *shape[1:]) for shape in input_shape])
+
+
+def _described(args):
+    return f"shape {tuple(args[0].shape)}" if args and hasattr(args[0], "shape") else repr(args)
+
+
+def _with_rank(x, rank):
+    """The tensor with axes of length 1 behind the batch."""
+    missing = rank - len(x.shape)
+    return x if missing == 0 else ops.reshape(x, (x.shape[0], *(1,) * missing, *x.shape[1:]))
 
 
 @export("keras.layers")
@@ -51,12 +70,7 @@ class Add(Merge):
 class Subtract(Merge):
     """First input minus the second."""
 
-    least = 2
-
-    def build(self, input_shape):
-        super().build(input_shape)
-        if len(input_shape) != 2:
-            raise ConfigError(f"Subtract takes exactly 2 tensors. Received: {len(input_shape)}")
+    least = most = 2
 
     def merge(self, a, b):
         return ops.subtract(a, b)
@@ -97,26 +111,29 @@ class Minimum(Merge):
         return ops.minimum(a, b)
 
 
+def _differ(a, b):
+    return None not in (a, b) and a != b
+
+
 @export("keras.layers")
 class Concatenate(Merge):
     """The inputs side by side along `axis`."""
 
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)
-        if isinstance(axis, bool) or not isinstance(axis, int):
-            raise ConfigError(f"axis must be an int. Received: {axis!r}")
-        self.axis = axis
+        self.axis = checked_int(axis, "axis")
 
     def call(self, inputs):
         return ops.concatenate(list(inputs), self.axis)
 
     def compute_output_shape(self, input_shape):
-        first, axis = list(input_shape[0]), self.axis % len(input_shape[0])
+        first = list(input_shape[0])
+        rank = len(first)
+        if not -rank <= self.axis < rank:
+            raise ShapeError(f"axis {self.axis} is out of range. Received: shapes {list(input_shape)}")
+        axis = self.axis % rank
         for shape in input_shape[1:]:
-            differs = [
-                i for i in range(len(first)) if i != axis and None not in (first[i], shape[i]) and first[i] != shape[i]
-            ]
-            if len(shape) != len(first) or differs:
+            if len(shape) != rank or any(_differ(first[i], shape[i]) for i in range(rank) if i != axis):
                 raise ShapeError(f"Shapes must agree except along axis {self.axis}. Received: {list(input_shape)}")
             first[axis] = None if None in (first[axis], shape[axis]) else first[axis] + shape[axis]
         return tuple(first)

@@ -3,6 +3,7 @@
 from math import prod
 
 from cnnengine import ops
+from cnnengine.core.checks import checked_int
 from cnnengine.core.config import standardize_data_format
 from cnnengine.core.errors import ConfigError, ShapeError
 from cnnengine.core.registry import export
@@ -41,25 +42,19 @@ class Reshape(Layer):
 
     def __init__(self, target_shape, **kwargs):
         super().__init__(**kwargs)
-        target = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
-        if (
-            any(isinstance(d, bool) or not isinstance(d, int) or d == 0 or d < -1 for d in target)
-            or target.count(-1) > 1
-        ):
+        given = target_shape if isinstance(target_shape, (tuple, list)) else (target_shape,)
+        target = tuple(checked_int(d, "target_shape", low=-1) for d in given)
+        if 0 in target or target.count(-1) > 1:
             raise ConfigError(f"target_shape must be positive ints, at most one of them -1. Received: {target_shape!r}")
         self.target_shape = target
 
     def _resolved(self, shape):
         rest = shape[1:]
         if None in rest:
-            return (
-                self.target_shape
-                if -1 not in self.target_shape
-                else tuple(None if d == -1 else d for d in self.target_shape)
-            )
+            return tuple(None if d == -1 else d for d in self.target_shape)
         size, known = prod(rest), prod(d for d in self.target_shape if d != -1)
         if size % known or (-1 not in self.target_shape and size != known):
-            raise ShapeError(f"Cannot reshape {tuple(rest)} ({size} elements) into {self.target_shape}")
+            raise ShapeError(f"Cannot reshape {size} elements into {self.target_shape}. Received: shape {tuple(shape)}")
         return tuple(size // known if d == -1 else d for d in self.target_shape)
 
     def call(self, inputs):
@@ -78,7 +73,8 @@ class Permute(Layer):
 
     def __init__(self, dims, **kwargs):
         super().__init__(**kwargs)
-        self.dims = tuple(dims)
+        given = dims if isinstance(dims, (tuple, list)) else (dims,)
+        self.dims = tuple(checked_int(d, "dims", low=1) for d in given)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise ConfigError(f"dims must be a permutation of 1..{len(self.dims)}. Received: {dims!r}")
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)

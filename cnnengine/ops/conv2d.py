@@ -23,22 +23,23 @@ def _window_fields(attrs):
     return dict(zip(_WINDOW, attrs["window"])) | {"p": attrs["pq"][0], "q": attrs["pq"][1]}
 
 
-def _algorithm(image, kernel, channels, filters, attrs, backward):
-    """How to compute; backward for the data, the outputs are the image's cells."""
-    pads = attrs["window"][4:]
-    if not conv_algorithm.applies(
-        kernel, attrs["window"][:2], attrs["window"][2:4], attrs["groups"], channels, filters, pads
-    ):
+def _algorithm(x_shape, w_shape, attrs, role):
+    """How to compute the forward pass, or the backward pass for "data" or "weights"."""
+    (_, h, w, c), (r, s, _, k) = x_shape, w_shape
+    strides, dilation, pads = attrs["window"][:2], attrs["window"][2:4], attrs["window"][4:]
+    if not conv_algorithm.applies((r, s), strides, dilation, attrs["groups"], c, k, pads):
         return conv_algorithm.DIRECT
-    return conv_algorithm.choose(*(image if backward else attrs["pq"]), channels, filters)
+    if role == "weights":
+        return conv_algorithm.choose_for_weights(*attrs["pq"])
+    return conv_algorithm.choose(*((h, w) if role == "data" else attrs["pq"]), c, k)
 
 
-def _conv_fields(x_shape, w_shape, attrs, backward=False):
+def _conv_fields(x_shape, w_shape, attrs, role="forward"):
     n, h, w, c = x_shape
     r, s, _, k = w_shape
     fields = {"n": n, "h": h, "w": w, "c": c, "k": k, "r": r, "s": s, "groups": attrs["groups"]}
     fields["packed"] = attrs.get("packed", 0)
-    fields["algorithm"] = _algorithm((h, w), (r, s), c, k, attrs, backward)
+    fields["algorithm"] = _algorithm(x_shape, w_shape, attrs, role)
     return fields | _window_fields(attrs) | {key: attrs.get(key, default) for key, default in NO_ACT.items()}
 
 
@@ -65,12 +66,16 @@ CONV2D_FWD = register(
 )
 
 
-def _backward_fields(ins, outs, attrs):
-    return _conv_fields(attrs["x_shape"], attrs["w_shape"], attrs, backward=True)
+def _register_backward(role, infer):
+    return register(
+        f"conv2d_bwd_{role}",
+        infer,
+        lambda ins, outs, attrs: _conv_fields(attrs["x_shape"], attrs["w_shape"], attrs, role),
+    )
 
 
-CONV2D_BWD_DATA = register("conv2d_bwd_data", lambda ins, attrs: [TensorSpec(attrs["x_shape"])], _backward_fields)
-CONV2D_BWD_WEIGHTS = register("conv2d_bwd_weights", lambda ins, attrs: [TensorSpec(attrs["w_shape"])], _backward_fields)
+CONV2D_BWD_DATA = _register_backward("data", lambda ins, attrs: [TensorSpec(attrs["x_shape"])])
+CONV2D_BWD_WEIGHTS = _register_backward("weights", lambda ins, attrs: [TensorSpec(attrs["w_shape"])])
 CONV2D_PACK = register(
     "conv2d_pack", lambda ins, attrs: [TensorSpec((attrs["size"],))], lambda ins, outs, attrs: attrs["fields"]
 )

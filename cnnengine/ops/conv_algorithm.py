@@ -14,7 +14,7 @@ _LARGE_FILTERS = 20 << 20
 _FEW_TILES = 16
 
 # Cost of a multiplication beside the direct algorithm's, transforms included (measured on Zen 4, 64 channels and more).
-_COST_4, _COST_2 = 1.2, 1.15
+_COST_4, _COST_2, _COST_WEIGHTS = 1.2, 1.15, 1.8
 
 
 def _tiles(p, q, size):
@@ -47,3 +47,11 @@ def choose(p, q, channels, filters):
     if CONFIG.conv_algorithm == "auto" and min(cost_4, cost_2) >= 9 * p * q:
         return DIRECT
     return WINOGRAD_4 if cost_4 <= cost_2 else WINOGRAD_2
+
+
+def choose_for_weights(p, q):
+    """The algorithm for the gradient of the filters, where Winograd's applies: F(3, 4) has one size of tiles."""
+    if CONFIG.conv_algorithm == "direct":
+        return DIRECT
+    is_slower = 36 * _tiles(p, q, 4) * _COST_WEIGHTS >= 9 * p * q
+    return DIRECT if is_slower and CONFIG.conv_algorithm == "auto" else WINOGRAD_4

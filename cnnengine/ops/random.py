@@ -6,7 +6,8 @@ from cnnengine.core.seeds import checked_seed
 from cnnengine.core.spec import TensorSpec, checked_spec
 from cnnengine.core.variable import Variable
 from cnnengine.ops.base import CALLS, bind, register
-from cnnengine.ops.elementwise import as_float
+from cnnengine.ops.elementwise import as_float, cast, unary
+from cnnengine.ops.layout import concat_along
 
 UNIFORM = register(
     "random_uniform",
@@ -53,7 +54,7 @@ def advance(state):
     Who reads the stream again in the same run reads numbers of another high word of the counter, which steps never reach.
     """
     if CONTEXT.tracer is not None:
-        following = concat_along([state[:3], cast(add(state[3:], 1.0), "int32")], 0)
+        following = concat_along([state[:3], cast(unary("affine", state[3:], 1.0, 1.0), "int32")], 0)
         CONTEXT.tracer.update(NEXT, [], [state])
         CONTEXT.tracer.follow(state, following)
         return

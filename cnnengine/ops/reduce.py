@@ -15,9 +15,7 @@ def normal_axes(axis, ndim):
     """Sorted non-negative axes from an int, a sequence or None (all). Raises ShapeError."""
     axes = range(ndim) if axis is None else axis if isinstance(axis, (list, tuple, range)) else (axis,)
     if any(not isinstance(i, (int, np.integer)) or not -ndim <= i < ndim for i in axes):
-        raise ShapeError(
-            f"axis must be between {-ndim} and {ndim - 1} for a tensor of rank {ndim}. Received: {axis!r}"
-        )
+        raise ShapeError(f"axis must be between {-ndim} and {ndim - 1} for a tensor of rank {ndim}. Received: {axis!r}")
     out = sorted(int(i) % ndim for i in axes)
     if len(set(out)) != len(out):
         raise ShapeError(f"Each axis may be named once. Received: {axis!r} for a tensor of rank {ndim}")

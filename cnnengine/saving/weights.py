@@ -23,26 +23,28 @@ def places(model):
     Returns:
         list of (path, layer or optimizer, the model or layer that it is an attribute of).
     """
-    out, seen = [], set()
-    _visit(model, "", None, out, seen)
+    out = []
+    _visit(model, "", None, out, set(), ())
     return out
 
 
-def _visit(thing, path, owner, out, seen):
+def _visit(thing, path, owner, out, seen, around):
     if isinstance(thing, (Layer, Optimizer)):
         if id(thing) not in seen and not isinstance(thing, FunctionLayer):
             seen.add(id(thing))
             out.append((path, thing, owner))
             for name, child in _attributes(thing):
-                _visit(child, f"{path}/{name}" if path else name, thing, out, seen)
-    elif isinstance(thing, (list, tuple, dict)) and id(thing) not in seen:
-        _visit_container(thing, path, owner, out, seen)
+                _visit(child, f"{path}/{name}" if path else name, thing, out, seen, ())
+    elif isinstance(thing, (list, tuple, dict)) and id(thing) not in around:
+        _visit_container(thing, path, owner, out, seen, (*around, id(thing)))
 
 
-def _visit_container(container, path, owner, out, seen):
-    """Items are called after their class, numbered, not after their own names, which depend on what was made before."""
-    if not isinstance(container, tuple):
-        seen.add(id(container))
+def _visit_container(container, path, owner, out, seen, around):
+    """Items are called after their class, numbered, not after their own names, which depend on what was made before.
+
+    Args:
+        around: ids of this container and those that it is in, for lists that hold themselves.
+    """
     used = {}
     for item in container.values() if isinstance(container, dict) else container:
         if isinstance(item, (list, tuple, dict)):
@@ -52,7 +54,7 @@ def _visit_container(container, path, owner, out, seen):
         else:
             continue
         used[name] = used.get(name, -1) + 1
-        _visit(item, f"{path}/{name}_{used[name]}" if used[name] else f"{path}/{name}", owner, out, seen)
+        _visit(item, f"{path}/{name}_{used[name]}" if used[name] else f"{path}/{name}", owner, out, seen, around)
 
 
 def _attributes(thing):

@@ -366,6 +366,11 @@ static size_t narrow_bytes(const weights_t *g)
 
 static cnn_workspace bwd_weights_workspace(const void *desc)
 {
+    const cnn_conv2d *d = desc;
+    if (d->algorithm != CNN_DIRECT) {
+        const cnn_winograd w = winograd_problem(d, 0);
+        return (cnn_workspace){cnn_winograd_weights_shared_bytes(&w), cnn_winograd_weights_local_bytes(&w)};
+    }
     const weights_t g = weights_problem(desc);
     return (cnn_workspace){0, g.p.cut.copy_bytes + 2 * table_bytes(&g.p) + narrow_bytes(&g)};
 }
@@ -432,6 +437,11 @@ static void conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *tea
     const cnn_conv2d *d = desc;
     const float *x = buf[0], *dy = buf[1];
     float *dw = buf[2];
+    if (d->algorithm != CNN_DIRECT) {
+        const cnn_winograd w = winograd_problem(d, 0);
+        cnn_winograd_weights(&w, x, dy, dw, team);
+        return;
+    }
     const weights_t g = weights_problem(d);
     const problem_t *p = &g.p;
     char *local = team->local;

@@ -66,9 +66,8 @@ void cnn_winograd_pack(int size, int64_t c, int64_t k, const float *w, int turne
     }
 }
 
-/* Pointers to the cells of tile `index` in an image (n, h, w, c) from row y0 and column x0 on; `outside` for those not in it. */
-static void tile_cells(const float *x, int64_t image, int64_t h, int64_t w, int64_t c, int64_t y0, int64_t x0, int side,
-                       const float *outside, const float **cells)
+void cnn_winograd_cells(const float *x, int64_t image, int64_t h, int64_t w, int64_t c, int64_t y0, int64_t x0, int side,
+                        const float *outside, const float **cells)
 {
     for (int i = 0; i < side; i++)
         for (int j = 0; j < side; j++) {
@@ -85,7 +84,7 @@ static void transform_in(const cnn_winograd *g, const cut_t *t, const float *x, 
     for (int64_t i = lo; i < hi; i++) {
         const float *cells[36];
         const int64_t y = i % per_image / t->tiles_w * g->size, z = i % t->tiles_w * g->size;
-        tile_cells(x, i / per_image, g->h, g->w, g->c, y - g->pad_t, z - g->pad_l, t->in, zeros, cells);
+        cnn_winograd_cells(x, i / per_image, g->h, g->w, g->c, y - g->pad_t, z - g->pad_l, t->in, zeros, cells);
         (g->size == 4 ? cnn_k->winograd_input_4 : cnn_k->winograd_input_2)(g->c, cells, v + (i - lo) * g->c, t->v_step);
     }
 }
@@ -118,9 +117,9 @@ static void transform_out(const cnn_winograd *g, const cut_t *t, cnn_panel panel
     for (int64_t i = lo; i < hi; i++) {
         const float *cells[16], *addend[16];
         const int64_t row = i % per_image / t->tiles_w * g->size, col = i % t->tiles_w * g->size;
-        tile_cells(y + panel.first, i / per_image, g->p, g->q, g->k, row, col, g->size, NULL, cells);
+        cnn_winograd_cells(y + panel.first, i / per_image, g->p, g->q, g->k, row, col, g->size, NULL, cells);
         if (g->addend)
-            tile_cells(g->addend + panel.first, i / per_image, g->p, g->q, g->k, row, col, g->size, NULL, addend);
+            cnn_winograd_cells(g->addend + panel.first, i / per_image, g->p, g->q, g->k, row, col, g->size, NULL, addend);
         (g->size == 4 ? cnn_k->winograd_output_4 : cnn_k->winograd_output_2)(
             panel.cols, products + (i - lo) * BLOCK_COLS, t->m_step, (float *const *)cells, g->addend ? addend : NULL,
             g->bias ? g->bias + panel.first : NULL, g->act == ACT_RELU);

@@ -27,6 +27,16 @@ size_t cnn_winograd_local_bytes(const cnn_winograd *g);
  * channels and filters exchanged (then the result takes k channels and makes c). */
 void cnn_winograd_pack(int size, int64_t c, int64_t k, const float *w, int turned, float *packed, const cnn_team *team);
 
+/* The gradient of the filters by F(3 x 3, 4 x 4): dw (3, 3, c, k) from x and dy, which has the pitch of y. Uses size 4
+ * whatever g->size says; shared holds the sums of all positions. All threads of the team call it. */
+size_t cnn_winograd_weights_shared_bytes(const cnn_winograd *g);
+size_t cnn_winograd_weights_local_bytes(const cnn_winograd *g);
+void cnn_winograd_weights(const cnn_winograd *g, const float *x, const float *dy, float *dw, cnn_team *team);
+
+/* Pointers to the cells (y0 + i, x0 + j), i and j below `side`, of an image of x (n, h, w, c); `outside` for those not in it. */
+void cnn_winograd_cells(const float *x, int64_t image, int64_t h, int64_t w, int64_t c, int64_t y0, int64_t x0, int side,
+                        const float *outside, const float **cells);
+
 /* The thread's share of y = act(x * w + bias + addend). */
 void cnn_winograd_run(const cnn_winograd *g, const float *x, float *y, const cnn_team *team);
 

@@ -137,3 +137,85 @@ CNN_INLINE void filter_2(const vf g[3], vf u[4])
 
 WINOGRAD(4, 6)
 WINOGRAD(2, 4)
+
+/* --- F(3x3, 4x4): the gradient of the filters ------------------------------------------------------------------- */
+
+/* The gradient of the forward pass y = A^T [(G w G^T) . (B^T x B)] A is dw = G^T [(B^T x B) . (A dy A^T)] G, the product
+ * summed over all tiles. Position rows are made one at a time, so that few sums are live while many tiles go by. */
+static const float input_rows_4[6][6] = {
+    {1.0f, 0.0f, -2.5f, 0.0f, 1.0f, 0.0f},
+    {0.0f, -SQRT_TWO, -2.0f, SQRT_HALF, 1.0f, 0.0f},
+    {0.0f, SQRT_TWO, -2.0f, -SQRT_HALF, 1.0f, 0.0f},
+    {0.0f, -SQRT_HALF, -0.5f, SQRT_TWO, 1.0f, 0.0f},
+    {0.0f, SQRT_HALF, -0.5f, -SQRT_TWO, 1.0f, 0.0f},
+    {0.0f, 1.0f, 0.0f, -2.5f, 0.0f, 1.0f},
+};
+static const float gradient_rows_4[6][4] = {
+    {1.0f, 0.0f, 0.0f, 0.0f},
+    {1.0f, SQRT_HALF, 0.5f, 0.5f * SQRT_HALF},
+    {1.0f, -SQRT_HALF, 0.5f, -0.5f * SQRT_HALF},
+    {1.0f, SQRT_TWO, 2.0f, 2.0f * SQRT_TWO},
+    {1.0f, -SQRT_TWO, 2.0f, -2.0f * SQRT_TWO},
+    {0.0f, 0.0f, 0.0f, 1.0f},
+};
+
+CNN_INLINE void gradient_4(const vf g[4], vf z[6])
+{
+    const vf even_a = g[0] + 0.5f * g[2], odd_a = SQRT_HALF * g[1] + (0.5f * SQRT_HALF) * g[3];
+    const vf even_b = g[0] + 2.0f * g[2], odd_b = SQRT_TWO * g[1] + (2.0f * SQRT_TWO) * g[3];
+    z[0] = g[0];
+    z[1] = even_a + odd_a;
+    z[2] = even_a - odd_a;
+    z[3] = even_b + odd_b;
+    z[4] = even_b - odd_b;
+    z[5] = g[3];
+}
+
+CNN_INLINE void filter_gradient_4(const vf u[6], vf g[3])
+{
+    const vf sum_a = u[1] + u[2], difference_a = u[1] - u[2], sum_b = u[3] + u[4], difference_b = u[3] - u[4];
+    g[0] = u[0] + (-2.0f / 3.0f) * sum_a + (1.0f / 6.0f) * sum_b;
+    g[1] = (-2.0f / 3.0f * SQRT_HALF) * difference_a + (1.0f / 6.0f * SQRT_TWO) * difference_b;
+    g[2] = (-1.0f / 3.0f) * sum_a + (1.0f / 3.0f) * sum_b + u[5];
+}
+
+/* The six values of position row `row`, at v, v + v_step, ..., of one tile of inputs (6 x 6 cells) or gradients (4 x 4). */
+#define WINOGRAD_ROW(NAME, IN, FULL)                                                                           \
+    K(winograd_##NAME##_row_4)(int64_t row, int64_t c, const float *const *cells, float *v, int64_t v_step)    \
+    {                                                                                                          \
+        const float *first = NAME##_rows_4[row];                                                               \
+        for (int64_t at = 0; at < c; at += CNN_VL) {                                                           \
+            vf t[IN], y[6];                                                                                    \
+            for (int j = 0; j < IN; j++) {                                                                     \
+                t[j] = first[0] * v_load(cells[j] + at);                                                       \
+                for (int i = 1; i < IN; i++)                                                                   \
+                    t[j] += first[i] * v_load(cells[i * IN + j] + at);                                         \
+            }                                                                                                  \
+            FULL(t, y);                                                                                        \
+            for (int j = 0; j < 6; j++)                                                                        \
+                v_store(v + j * v_step + at, y[j]);                                                            \
+        }                                                                                                      \
+    }
+
+WINOGRAD_ROW(input, 6, input_4)
+WINOGRAD_ROW(gradient, 4, gradient_4)
+
+/* The nine taps of `cols` filters from the 36 summed products at u, u + u_step, ... */
+K(winograd_filter_gradient_4)(int64_t cols, const float *u, int64_t u_step, float *taps, int64_t tap_step)
+{
+    for (int64_t at = 0; at < cols; at += CNN_VL) {
+        vf t[3][6], x[6], y[3];
+        for (int j = 0; j < 6; j++) {
+            for (int i = 0; i < 6; i++)
+                x[i] = v_load(u + (i * 6 + j) * u_step + at);
+            filter_gradient_4(x, y);
+            for (int i = 0; i < 3; i++)
+                t[i][j] = y[i];
+        }
+        for (int i = 0; i < 3; i++) {
+            filter_gradient_4(t[i], y);
+            for (int j = 0; j < 3; j++)
+                v_store(taps + (i * 3 + j) * tap_step + at, y[j]);
+        }
+    }
+}

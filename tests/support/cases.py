@@ -246,6 +246,8 @@ def _winograd_cases():
             _conv_fwd(name, fields)
             _add("conv2d_bwd_data", name, fields, [y, w], [x])
             _add("conv2d_pack", name, fields, [w], [w])
+            if algorithm == 1:  # the gradient of the filters has one size of tiles
+                _add("conv2d_bwd_weights", name, fields, [x, y], [w])
         for act in ("relu", "tanh"):
             _conv_fwd(f"winograd_{algorithm}_epilogue_{act}", fields, True, True, ACTS[act])
 

@@ -53,7 +53,7 @@ _WINDOWS_1D = [
 _WINDOWS_2D = [
     {}, {"padding": "same"}, {"strides": 2, "padding": "same"}, {"strides": (1, 3)}, {"dilation_rate": (2, 1)},
 ]  # fmt: skip
-_POOLS = [{}, {"pool_size": 3, "strides": 2, "padding": "same"}, {"pool_size": 3, "strides": 1}]
+_POOLS = [{"pool_size": 2}, {"pool_size": 3, "strides": 2, "padding": "same"}, {"pool_size": 3, "strides": 1}]
 
 
 def _with(base, options):
@@ -104,7 +104,7 @@ CASES = [
     *[
         case
         for name in ("MaxPooling2D", "AveragePooling2D")
-        for case in _cases(name, (3, 9, 8), {"data_format": "channels_first", "padding": "same"}, wrong=(3,))
+        for case in _cases(name, (3, 9, 8), {"pool_size": 2, "data_format": "channels_first", "padding": "same"}, wrong=(3,))
     ],
     *[
         case

@@ -11,7 +11,7 @@ from cnnengine.graph.graph import Node
 from cnnengine.ops import math
 from cnnengine.ops.view import reshape_to
 
-_FOLDABLE = {"conv2d_fwd": 3, "depthwise2d_fwd": 3, "matmul_fwd": 1}  # the axes of w before the output channels
+_FOLDABLE = ("conv2d_fwd", "depthwise2d_fwd", "matmul_fwd")
 
 
 class _Recorder:

@@ -29,7 +29,7 @@ def _with_activation(node, users):
         "alpha": node.attrs["alpha"],
         "beta": node.attrs["beta"],
     }
-    return Node(producer.op, producer.inputs, attrs, [producer.outputs[0].spec]), producer
+    return Node(producer.op, producer.inputs, attrs, [node.outputs[0].spec]), producer
 
 
 def _with_addend(node, users):

@@ -6,8 +6,8 @@
  * x (n, h, w, c), w (r, s, c/groups, k), y and addend (n, p, q, k), bias (k). Zero padding of pad_t rows above and pad_l
  * columns left; below and right as p and q ask for.
  *
- * algorithm: how fwd, pack and bwd_data compute. Winograd's is for 3 x 3 kernels of stride, dilation and groups 1 with
- * channels and filters that are multiples of 16; weights packed for one algorithm fit no other. */
+ * algorithm: how to compute. Winograd's is for 3 x 3 kernels of stride, dilation and groups 1 with channels and filters that
+ * are multiples of 16; weights packed for one algorithm fit no other. bwd_weights has F(3, 4) for both of Winograd's. */
 #ifndef CNN_CONV2D_H
 #define CNN_CONV2D_H
 

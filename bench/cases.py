@@ -1,0 +1,314 @@
+"""What is measured: every operation on shapes of real networks, with what each costs.
+
+`CASES[op]` is a list of BenchCase. Convolutions are those of ResNet-50 at 224 x 224, of CIFAR-10's ResNet-20, of MobileNetV2
+and of the MNIST network; the rest of a network's operations run on a batch of its largest activations.
+"""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from cnnengine.core.codes import BINARY, DTYPE, REDUCE, UNARY
+from cnnengine.ops import conv_algorithm
+
+F32, I32, U8 = np.float32, np.int32, np.uint8
+NO_ACT = {"act": 0, "alpha": 0.0, "beta": 0.0}
+
+
+@dataclass(frozen=True)
+class BenchCase:
+    """One call of an operation to measure.
+
+    `inputs` are shapes (drawn from a normal distribution), functions of a generator, None for an absent input, a tuple in a
+    list for a list of inputs; `outputs` are (shape, dtype). `flops` is 0 where moving data is all the work.
+    """
+
+    name: str
+    fields: dict
+    inputs: list
+    outputs: list
+    flops: int = 0
+    pack: Callable | None = None  # fields -> (pack operation, its fields), where the second input is packed beforehand
+
+
+CASES: dict[str, list[BenchCase]] = {}
+
+
+def arrays(case):
+    """The inputs of a case as arrays, and outputs filled with ones."""
+    rng = np.random.default_rng(zlib.crc32(case.name.encode()))
+
+    def value(spec):
+        if isinstance(spec, list):
+            return tuple(value(one) for one in spec)
+        if callable(spec):
+            return spec(rng)
+        return None if spec is None else rng.standard_normal(spec, F32)
+
+    return [value(spec) for spec in case.inputs], [np.ones(shape, dtype) for shape, dtype in case.outputs]
+
+
+def _add(op, name, fields, inputs, outputs, flops=0, pack=None):
+    outputs = [(spec, F32) if isinstance(spec[-1], int) else spec for spec in outputs]
+    CASES.setdefault(op, []).append(BenchCase(name, fields, inputs, outputs, flops, pack))
+
+
+def _ints(shape, high):
+    return lambda rng: rng.integers(0, high, shape, I32)
+
+
+def _positive(shape):
+    return lambda rng: rng.random(shape, F32) + F32(0.5)
+
+
+def _times(*sizes):
+    return "×".join(map(str, sizes))
+
+
+# --- products -------------------------------------------------------------------------------------
+
+#         network          batch  m    n     k  ta tb  packed
+_MATMUL = [
+    ("MLP batch 128", 1, 128, 512, 784, 0, 0, 1),
+    ("MLP batch 1", 1, 1, 512, 784, 0, 0, 1),
+    ("MLP dx", 1, 128, 784, 512, 0, 1, 0),
+    ("MLP dw", 1, 784, 512, 128, 1, 0, 0),
+    ("VGG-16 fc batch 1", 1, 1, 4096, 4096, 0, 0, 1),
+    ("square", 1, 1024, 1024, 1024, 0, 0, 0),
+    ("attention", 12, 197, 197, 64, 0, 1, 0),
+]
+
+
+def _matmul():
+    for name, batch, m, n, k, ta, tb, packed in _MATMUL:
+        sizes = {"batch": batch, "m": m, "n": n, "k": k, "ta": ta, "tb": tb}
+        fields = sizes | {"b_batched": int(batch > 1), "packed": packed, **NO_ACT}
+        a = (batch, k, m) if ta else (batch, m, k)
+        b = ((batch,) if batch > 1 else ()) + ((n, k) if tb else (k, n))
+        label = f"{name}: {_times(*([batch] if batch > 1 else []), m, k)} · {_times(k, n)}"
+        flops = 2 * batch * m * n * k
+        _add("matmul_fwd", label, fields, [a, b, None, None], [(batch, m, n)], flops, _packed("matmul_pack", packed))
+    fields = {"batch": 1, "m": 1, "n": 4096, "k": 4096, "ta": 0, "tb": 0, "b_batched": 0, "packed": 1, **NO_ACT}
+    _add("matmul_pack", "VGG-16 fc: 4096×4096", fields, [(4096, 4096)], [(4096, 4096)])
+
+
+def _packed(op, packed):
+    """The name of the operation that packs the second input beforehand, as a program for inference does."""
+    return op if packed else None
+
+
+#         network        n    h    c     k  r  stride
+_CONV = [
+    ("ResNet-50", 1, 224, 3, 64, 7, 2),
+    ("ResNet-50", 1, 56, 64, 64, 1, 1),
+    ("ResNet-50", 1, 56, 64, 256, 1, 1),
+    ("ResNet-50", 1, 56, 256, 512, 1, 2),
+    ("ResNet-50", 1, 14, 1024, 256, 1, 1),
+    ("ResNet-50", 1, 7, 512, 2048, 1, 1),
+    ("ResNet-50", 1, 56, 64, 64, 3, 1),
+    ("ResNet-50", 1, 28, 128, 128, 3, 1),
+    ("ResNet-50", 1, 14, 256, 256, 3, 1),
+    ("ResNet-50", 1, 7, 512, 512, 3, 1),
+    ("ResNet-50", 1, 56, 128, 128, 3, 2),
+    ("ResNet-20", 32, 32, 16, 16, 3, 1),
+]
+_CONV_TRAINING = [
+    ("ResNet-50", 4, 224, 3, 64, 7, 2),
+    ("ResNet-50", 4, 56, 64, 256, 1, 1),
+    ("ResNet-50", 4, 56, 256, 512, 1, 2),
+    ("ResNet-50", 4, 56, 64, 64, 3, 1),
+    ("ResNet-50", 4, 14, 256, 256, 3, 1),
+    ("ResNet-50", 4, 56, 128, 128, 3, 2),
+    ("MNIST CNN", 128, 28, 1, 32, 3, 1),
+    ("MNIST CNN", 128, 14, 32, 64, 3, 1),
+    ("ResNet-20", 32, 32, 16, 16, 3, 1),
+]
+
+
+def _window(h, r, stride):
+    """Fields of a square window with "same" padding."""
+    p = -(-h // stride)
+    pad = max((p - 1) * stride + r - h, 0) // 2
+    sizes = {"h": h, "w": h, "r": r, "s": r, "p": p, "q": p, "stride_h": stride, "stride_w": stride}
+    return sizes | {"pad_t": pad, "pad_l": pad}
+
+
+def _conv_label(network, n, h, c, k, r, stride):
+    return f"{network}: {_times(n, h, h, c)} ∗ {_times(r, r, c, k)}" + (f" /{stride}" if stride > 1 else "")
+
+
+def _conv_fields(n, h, c, k, r, stride, packed, backward=False):
+    fields = _window(h, r, stride) | {"dilation_h": 1, "dilation_w": 1}
+    fields |= {"n": n, "c": c, "k": k, "groups": 1, "packed": packed, "algorithm": conv_algorithm.DIRECT, **NO_ACT}
+    pads = (fields["pad_t"], fields["pad_l"])
+    if conv_algorithm.applies((r, r), (stride, stride), (1, 1), 1, c, k, pads):
+        size = fields["h"] if backward else fields["p"]
+        fields["algorithm"] = conv_algorithm.choose(size, size, c, k)
+    return fields
+
+
+def _conv():
+    for network, *sizes in _CONV:
+        n, h, c, k, r, stride = sizes
+        f, label = _conv_fields(*sizes, packed=1), _conv_label(network, *sizes)
+        flops = 2 * n * f["p"] * f["q"] * k * r * r * c
+        y = (n, f["p"], f["q"], k)
+        _add("conv2d_fwd", label, f, [(n, h, h, c), (r, r, c, k), (k,), None], [y], flops, "conv2d_pack")
+    for network, *sizes in _CONV_TRAINING:
+        n, h, c, k, r, stride = sizes
+        f, label = _conv_fields(*sizes, packed=0), _conv_label(network, *sizes)
+        x, w, y = (n, h, h, c), (r, r, c, k), (n, f["p"], f["q"], k)
+        flops = 2 * prod(y) * r * r * c
+        _add("conv2d_fwd", f"{label} training", f, [x, w, (k,), None], [y], flops)
+        if c > 3:  # no network asks for the gradient of its pictures
+            backward = _conv_fields(*sizes, packed=0, backward=True)
+            _add("conv2d_bwd_data", label, backward, [y, w], [x], flops)
+        _add("conv2d_bwd_weights", label, f, [x, y], [w], flops)
+    f = _conv_fields(1, 7, 512, 512, 3, 1, packed=1)
+    _add("conv2d_pack", "ResNet-50: 3×3×512×512", f, [(3, 3, 512, 512)], [((3, 3, 512, 512))])
+
+
+#         network        n   h    c  r stride
+_DEPTHWISE = [("MobileNetV2", 8, 112, 32, 3, 1), ("MobileNetV2", 8, 56, 144, 3, 2), ("MobileNetV2", 8, 14, 576, 3, 1)]
+
+
+def _depthwise():
+    for network, n, h, c, r, stride in _DEPTHWISE:
+        f = _window(h, r, stride) | {"n": n, "c": c, "m": 1, "dilation_h": 1, "dilation_w": 1, **NO_ACT}
+        x, w, y = (n, h, h, c), (r, r, c, 1), (n, f["p"], f["q"], c)
+        flops, label = 2 * prod(y) * r * r, f"{network}: {_times(*x)}, {r}×{r}" + (f" /{stride}" if stride > 1 else "")
+        _add("depthwise2d_fwd", label, f, [x, w, (c,)], [y], flops)
+        _add("depthwise2d_bwd_data", label, f, [y, w], [x], flops)
+        _add("depthwise2d_bwd_weights", label, f, [x, y], [w], flops)
+
+
+# --- the rest of a network ------------------------------------------------------------------------
+
+#         network       n   h    c  r stride
+_POOL = [("ResNet-50", 16, 112, 64, 3, 2), ("MNIST CNN", 128, 28, 32, 2, 2), ("ResNet-50", 16, 7, 2048, 7, 7)]
+
+
+def _pool():
+    for network, n, h, c, r, stride in _POOL:
+        f = _window(h, r, stride) | {"n": n, "c": c}
+        x, y, label = (n, h, h, c), (n, f["p"], f["q"], c), f"{network}: {_times(n, h, h, c)}, {r}×{r} /{stride}"
+        _add("avg_pool2d_fwd", label, f, [x], [y])
+        _add("avg_pool2d_bwd", label, f, [y], [x])
+        if r < h:
+            centre = r // 2 * r + r // 2
+            _add("max_pool2d_fwd", label, f, [x], [y, (y, U8)])
+            _add("max_pool2d_bwd", label, f, [y, lambda rng, y=y, tap=centre: np.full(y, tap, U8)], [x])
+
+
+_ROWS, _CHANNELS = 16 * 56 * 56, 256  # ResNet-50's largest activations behind the first stage, batch 16
+_COUNT = _ROWS * _CHANNELS
+_ACTIVATIONS = f"ResNet-50: {_times(16, 56, 56, 256)}"
+
+
+def _batch_norm():
+    rows, c = _ROWS, _CHANNELS
+    f = {"rows": rows, "c": c, "training": 1, "epsilon": 1e-3, **NO_ACT}
+    x, each = (rows, c), (c,)
+    _add("batch_norm_stats", _ACTIVATIONS, f, [x], [each, each])
+    relu = f | {"act": UNARY["relu"]}
+    _add("batch_norm_fwd", _ACTIVATIONS, f, [x, each, _positive(c), each, each, None], [x])
+    _add("batch_norm_fwd", f"{_ACTIVATIONS} + addend, relu", relu, [x, each, _positive(c), each, each, x], [x])
+    _add("batch_norm_bwd", _ACTIVATIONS, f, [x, x, each, _positive(c), each], [x, each, each])
+
+
+def _elementwise():
+    flat, count = (_COUNT,), _COUNT
+    for name, alpha in (("relu", 0.0), ("leaky_relu", 0.2), ("sigmoid", 0.0), ("tanh", 0.0), ("gelu", 0.0), ("exp", 0.0)):
+        fields = {"count": count, "func": UNARY[name], "alpha": alpha, "beta": 0.0}
+        _add("unary_fwd", f"{name} {_ACTIVATIONS}", fields, [flat], [flat])
+        _add("unary_bwd", f"{name} {_ACTIVATIONS}", fields, [flat, flat, flat], [flat])
+    dims, step = (_ROWS, _CHANNELS), (_CHANNELS, 1)
+    same = {"func": BINARY["add"], "ndim": 2, "dims": dims, "stride_a": step, "stride_b": step}
+    _add("binary", f"add {_ACTIVATIONS}", same, [dims, dims], [dims])
+    bias = same | {"stride_b": (0, 1)}
+    _add("binary", f"add {_ACTIVATIONS} + channels", bias, [dims, (_CHANNELS,)], [dims])
+    _add("select", _ACTIVATIONS, {"count": count}, [flat, flat, flat], [flat])
+    _add("fill", _ACTIVATIONS, {"count": count, "value": 1.0}, [], [flat])
+    fields = {"ndim": 2, "dims": dims, "stride_a": (0, 1)}
+    _add("broadcast", f"channels to {_ACTIVATIONS}", fields, [(_CHANNELS,)], [dims])
+    pictures = 64 * 224 * 224 * 3
+    fields = {"count": pictures, "from": DTYPE["uint8"], "to": DTYPE["float32"]}
+    _add("cast", "pictures: 64×224×224×3 uint8", fields, [lambda rng: rng.integers(0, 256, pictures, U8)], [(pictures,)])
+
+
+def _reductions():
+    for name, shape in (("channels of", (1, _ROWS, _CHANNELS)), ("rows of", (_ROWS, _CHANNELS, 1)), ("all of", (1, _COUNT, 1))):
+        fields = dict(zip(("outer", "red", "inner"), shape, strict=True), func=REDUCE["sum"], scale=1.0)
+        _add("reduce", f"sum, {name} {_ACTIVATIONS}", fields, [shape], [(shape[0], shape[2])])
+    fields = {"outer": 4096, "red": 1000, "inner": 1, "func": 0, "scale": 1.0}
+    _add("argmax", "ImageNet: 4096×1000", fields, [(4096, 1000, 1)], [((4096, 1), I32)])
+
+
+def _softmax():
+    for name, rows, cols in (("ImageNet", 4096, 1000), ("MNIST", 10000, 10)):
+        f, x, label = {"rows": rows, "cols": cols, "sparse": 0}, (rows, cols), f"{name}: {_times(rows, cols)}"
+        for op in ("softmax", "log_softmax"):
+            _add(f"{op}_fwd", label, f, [x], [x])
+            _add(f"{op}_bwd", label, f, [x, x], [x])
+        sparse = f | {"sparse": 1}
+        _add("softmax_xent_fwd", label, sparse, [x, _ints(rows, cols)], [(rows,), x])
+        _add("softmax_xent_bwd", label, sparse, [x, _ints(rows, cols), (rows,)], [x])
+
+
+def _layout():
+    n, h, c = 16, 56, 256
+    fields = {"ndim": 4, "dims": (n, c, h, h), "stride": (h * h * c, 1, h * c, c)}
+    _add("transpose", f"{_ACTIVATIONS} to channels first", fields, [(n, h, h, c)], [(n, c, h, h)])
+    padded, before = (n, h + 2, h + 2, c), (0, 1, 1, 0)
+    fields = {"ndim": 4, "dims": (n, h, h, c), "before": before, "after": before, "value": 0.0}
+    _add("pad", f"{_ACTIVATIONS} by 1", fields, [(n, h, h, c)], [padded])
+    fields = {"ndim": 4, "dims": padded, "start": before, "step": (1, 1, 1, 1), "out": (n, h, h, c)}
+    _add("slice", f"{_ACTIVATIONS}, border off", fields, [padded], [(n, h, h, c)])
+    _add("unslice", f"{_ACTIVATIONS}, border on", fields, [(n, h, h, c)], [padded])
+    fields = {"count": 2, "outer": n * h * h, "sizes": (c // 2, c // 2)}
+    _add("concat", f"two halves of {_ACTIVATIONS}", fields, [[(n * h * h, c // 2)] * 2], [(n * h * h, c)])
+    rows, cols, count = 30000, 256, 50000
+    f, label = {"rows": rows, "cols": cols, "count": count}, f"table {_times(rows, cols)}, {count} rows"
+    _add("gather", label, f, [(rows, cols), _ints(count, rows)], [(count, cols)])
+    _add("scatter_add", label, f, [(count, cols), _ints(count, rows)], [(rows, cols)])
+    f = {"rows": 0, "cols": 1000, "count": 4096}
+    _add("one_hot", "ImageNet: 4096×1000", f, [_ints(4096, 1000)], [(4096, 1000)])
+
+
+def _random():
+    state = _ints(4, 1000)
+    _add("random_uniform", _ACTIVATIONS, {"count": _COUNT, "low": -1.0, "high": 1.0}, [state], [(_COUNT,)])
+    fields = {"count": _COUNT, "rate": 0.25, "scale": 1 / 0.75}
+    _add("dropout", _ACTIVATIONS, fields, [(_COUNT,), state], [(_COUNT,)])
+    _add("random_next", "one stream", {"count": 0, "low": 0.0, "high": 0.0}, [], [((4,), I32)])
+
+
+_SLOTS = {"sgd_update": 1, "momentum_update": 2, "adam_update": 3, "rmsprop_update": 3, "ema_update": 1}
+_SLOTS |= {"assign": 1, "assign_add": 1}
+
+
+def _updates():
+    count, fields = 25_557_032, {"nesterov": 0, "momentum": 0.9, "beta1": 0.9, "beta2": 0.999, "rho": 0.9}
+    fields |= {"count": count, "epsilon": 1e-7}
+    for op, slots in _SLOTS.items():
+        rate = [lambda rng: np.array([1e-9], F32)] if op.endswith("_update") and op != "ema_update" else []
+        _add(op, f"ResNet-50: {count:,} weights", fields, [(count,), *rate], [(count,)] * slots)
+
+
+for _family in (
+    _matmul,
+    _conv,
+    _depthwise,
+    _pool,
+    _batch_norm,
+    _elementwise,
+    _reductions,
+    _softmax,
+    _layout,
+    _random,
+    _updates,
+):
+    _family()

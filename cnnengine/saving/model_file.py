@@ -1,0 +1,218 @@
+"""Models as `.keras` files, weights as `.weights.h5` files, configs as JSON text."""
+
+import datetime
+import json
+import os
+import warnings
+
+from cnnengine.core import registry
+from cnnengine.core.context import weight_budget
+from cnnengine.core.errors import CnnEngineError, ConfigError, CorruptFile, ModelFileError, UnsupportedVersion
+from cnnengine.core.files import atomic_write
+from cnnengine.models import Model
+from cnnengine.saving import archive, graph_config, hdf5_read, hdf5_write, strict_json, weights
+
+METADATA, CONFIG, WEIGHTS, WEIGHTS_NPZ = "metadata.json", "config.json", "model.weights.h5", "model.weights.npz"
+_KERAS_VERSION = "3.15.1"  # whose form the files have
+_GROWTH = 4  # a byte of a weight file may become so many in memory: float16 and integers are kept as float32
+
+
+# --- paths --------------------------------------------------------------------------------------------------------
+
+
+def _checked_path(filepath, extension, overwrite=True):
+    path = os.fspath(filepath)
+    path = os.fsdecode(path) if isinstance(path, bytes) else path
+    if not path.endswith(extension):
+        if path.endswith((".h5", ".hdf5")) and extension == ".keras":
+            raise ConfigError(f"Whole models in .h5 files are not supported yet: use .keras. Received: {path!r}")
+        raise ConfigError(f"The name of the file must end in {extension!r}. Received: {path!r}")
+    if not overwrite and os.path.lexists(path):
+        raise FileExistsError(17, "The file exists, and overwrite=False", path)
+    return path
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+# --- models -------------------------------------------------------------------------------------------------------
+
+
+def config_text(model, **options):
+    """A model's config as JSON text, without weights. `options` are those of json.dumps.
+
+    Raises:
+        ConfigError: for what cannot be written: Lambda layers, unnamed functions.
+    """
+    with graph_config.sharing(model):
+        record = registry.serialize(model)
+    return json.dumps(record, **options)
+
+
+def write_model(model, file):
+    """Write a model to a binary file object, as `.keras`."""
+    now = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
+    config, root = config_text(model), weights.to_groups(model)
+    with archive.writing(file) as member:
+        for name, text in (
+            (METADATA, json.dumps({"keras_version": _KERAS_VERSION, "date_saved": now})),
+            (CONFIG, config),
+        ):
+            with member(name) as out:
+                out.write(text.encode())
+        with member(WEIGHTS) as out:
+            hdf5_write.write(out, root)
+
+
+def read_model(data, custom_objects=None, compile=True):
+    """A model from the bytes of a `.keras` file. Raises ModelFileError."""
+    members = archive.read(data, (CONFIG, WEIGHTS, WEIGHTS_NPZ))
+    if CONFIG not in members:
+        raise CorruptFile(f"The .keras file has no {CONFIG}")
+    if WEIGHTS not in members and WEIGHTS_NPZ in members:
+        raise UnsupportedVersion(f"The weights are in {WEIGHTS_NPZ}, which holds pickled objects; those are never read")
+    if WEIGHTS not in members:
+        raise CorruptFile(f"The .keras file has no {WEIGHTS}")
+    model = _from_text(members[CONFIG], custom_objects, compile, _GROWTH * len(members[WEIGHTS]))
+    groups = hdf5_read.read(members[WEIGHTS])
+    if model.built:
+        weights.load(model, groups)
+    return model
+
+
+def _from_text(text, custom_objects, compile, budget=None):
+    """The model of a config.
+
+    Args:
+        budget: bytes that its weights may take; None for any.
+
+    Raises:
+        ModelFileError: whatever is wrong with the config.
+    """
+    record = strict_json.parse(text, CONFIG)
+    if not isinstance(record, dict):
+        raise CorruptFile(f"{CONFIG} must be an object. Received: {type(record).__name__}")
+    if not compile:
+        record = {key: value for key, value in record.items() if key != "compile_config"}
+    try:
+        with weight_budget(budget), registry.object_sharing():
+            model = registry.deserialize(record, custom_objects)
+    except ModelFileError:
+        raise
+    except CnnEngineError as error:
+        raise CorruptFile(f"The model cannot be made from its config: {error}") from error
+    except (TypeError, KeyError, IndexError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise CorruptFile(f"The config is damaged: {type(error).__name__}: {error}") from error
+    if not isinstance(model, Model):
+        raise CorruptFile(f"Expected a model. Received: {type(model).__name__}")
+    return model
+
+
+def save_model(model, filepath, overwrite=True):
+    """Save a model, its weights, and how it was compiled with the state of its optimizer.
+
+    The file is that of Keras 3 and opens there. It is written beside its place and moved there when it is whole, so a
+    failed save leaves the old file.
+
+    Args:
+        filepath: str or path that ends in ".keras".
+        overwrite: False: raise FileExistsError when the file exists.
+
+    Raises:
+        ConfigError: another extension, or the model holds what cannot be written: Lambda layers, unnamed functions.
+        OSError: as the system reports it.
+
+    Example:
+        >>> model.save("digits.keras")
+        >>> model = cnnengine.saving.load_model("digits.keras")
+    """
+    path = _checked_path(filepath, ".keras", overwrite)
+    if not model.built:
+        warnings.warn(f'Model "{model.name}" has no weights yet: only its configuration is saved')
+    with atomic_write(path) as file:
+        write_model(model, file)
+
+
+def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
+    """Load a model that cnnengine or Keras 3 has saved.
+
+    Nothing a file says is ever executed, imported, opened or downloaded; classes come from this package, from
+    `register_keras_serializable` or from `custom_objects`.
+
+    Args:
+        filepath: str or path that ends in ".keras".
+        custom_objects: dict from name to class or function.
+        compile: whether to compile it as it was, with the state of its optimizer.
+        safe_mode: accepted for Keras's sake; there is no other mode.
+
+    Returns:
+        the model.
+
+    Raises:
+        ModelFileError: the file is damaged, of an unknown form, or asks for code; its sub-classes say which.
+        ConfigError: another extension.
+        OSError: as the system reports it.
+    """
+    return read_model(_read(_checked_path(filepath, ".keras")), custom_objects, compile)
+
+
+def model_to_json(model, **kwargs):
+    """The architecture of a model as JSON text, without weights. Keyword arguments are those of json.dumps.
+
+    Raises:
+        ConfigError: for what cannot be written: Lambda layers, unnamed functions.
+    """
+    return config_text(model, **kwargs)
+
+
+def model_from_json(json_string, custom_objects=None, compile=True):
+    """A model, with new weights, from what `model_to_json` or Keras's `to_json` gave. Raises ModelFileError."""
+    return _from_text(json_string, custom_objects, compile)
+
+
+# --- weights ------------------------------------------------------------------------------------------------------
+
+
+def save_weights(model, filepath, overwrite=True):
+    """Save a model's weights, and the state of its optimizer, in Keras's `.weights.h5` layout.
+
+    Args:
+        filepath: str or path that ends in ".weights.h5".
+        overwrite: False: raise FileExistsError when the file exists.
+
+    Raises:
+        ConfigError: another extension, or the model has no weights yet.
+        OSError: as the system reports it; an old file is then unchanged.
+    """
+    path = _checked_path(filepath, ".weights.h5", overwrite)
+    if not model.built:
+        raise ConfigError(f'Model "{model.name}" has no weights yet: build it by calling it or model.build(shape)')
+    root = weights.to_groups(model)
+    with atomic_write(path) as file:
+        hdf5_write.write(file, root)
+
+
+def load_weights(model, filepath, skip_mismatch=False):
+    """Set a model's weights from a `.weights.h5` or `.keras` file of cnnengine or Keras 3.
+
+    All are compared before any is set.
+
+    Args:
+        filepath: str or path.
+        skip_mismatch: set what fits, and warn about the rest, instead of raising.
+
+    Raises:
+        ModelFileError: the file is damaged, or does not fit the model: lists all differences.
+        ConfigError: another extension, or the model has no weights yet.
+        OSError: as the system reports it.
+    """
+    whole = str(filepath).endswith(".keras")
+    data = _read(_checked_path(filepath, ".keras" if whole else ".weights.h5"))
+    if whole:
+        members = archive.read(data, (WEIGHTS,))
+        if WEIGHTS not in members:
+            raise CorruptFile(f"The .keras file has no {WEIGHTS}")
+        data = members[WEIGHTS]
+    weights.load(model, hdf5_read.read(data), skip_mismatch)
