@@ -1,20 +1,21 @@
 """What is measured: every operation on shapes of real networks, with what each costs.
 
-`CASES[op]` is a list of BenchCase. Convolutions are those of ResNet-50 at 224 x 224, of CIFAR-10's ResNet-20, of MobileNetV2
-and of the MNIST network; the rest of a network's operations run on a batch of its largest activations.
+`CASES[op]` is a list of BenchCase. Convolutions are those of ResNet-50 at 224 x 224, of CIFAR-10's ResNet-20, of
+MobileNetV2 and of the MNIST network; other operations run on a batch of ResNet-50's largest activations.
 """
 
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
 from cnnengine.core.codes import BINARY, DTYPE, REDUCE, UNARY
+from cnnengine.core.needs import READS_X, READS_Y
 from cnnengine.ops import conv_algorithm
 
 F32, I32, U8 = np.float32, np.int32, np.uint8
+DRAWN = 1 << 20  # random numbers of an array at most, then the same ones again: drawing takes longer than measuring
 NO_ACT = {"act": 0, "alpha": 0.0, "beta": 0.0}
 
 
@@ -22,8 +23,9 @@ NO_ACT = {"act": 0, "alpha": 0.0, "beta": 0.0}
 class BenchCase:
     """One call of an operation to measure.
 
-    `inputs` are shapes (drawn from a normal distribution), functions of a generator, None for an absent input, a tuple in a
-    list for a list of inputs; `outputs` are (shape, dtype). `flops` is 0 where moving data is all the work.
+    `inputs` are shapes (drawn from a normal distribution), functions of a generator, None for an absent input, a list
+    for a list of inputs; `outputs` are (shape, dtype). `flops` is 0 where moving data is all the work. `pack` names the
+    operation that packs the second input beforehand, as a program for inference does; None: it is taken as it is.
     """
 
     name: str
@@ -31,7 +33,7 @@ class BenchCase:
     inputs: list
     outputs: list
     flops: int = 0
-    pack: Callable | None = None  # fields -> (pack operation, its fields), where the second input is packed beforehand
+    pack: str | None = None
 
 
 CASES: dict[str, list[BenchCase]] = {}
@@ -46,7 +48,7 @@ def arrays(case):
             return tuple(value(one) for one in spec)
         if callable(spec):
             return spec(rng)
-        return None if spec is None else rng.standard_normal(spec, F32)
+        return None if spec is None else np.resize(rng.standard_normal(min(prod(spec), DRAWN), F32), spec)
 
     return [value(spec) for spec in case.inputs], [np.ones(shape, dtype) for shape, dtype in case.outputs]
 
@@ -65,7 +67,7 @@ def _positive(shape):
 
 
 def _times(*sizes):
-    return "×".join(map(str, sizes))
+    return "x".join(map(str, sizes))
 
 
 # --- products -------------------------------------------------------------------------------------
@@ -88,16 +90,12 @@ def _matmul():
         fields = sizes | {"b_batched": int(batch > 1), "packed": packed, **NO_ACT}
         a = (batch, k, m) if ta else (batch, m, k)
         b = ((batch,) if batch > 1 else ()) + ((n, k) if tb else (k, n))
-        label = f"{name}: {_times(*([batch] if batch > 1 else []), m, k)} · {_times(k, n)}"
+        label = f"{name}: {_times(*([batch] if batch > 1 else []), m, k)} @ {_times(k, n)}"
         flops = 2 * batch * m * n * k
-        _add("matmul_fwd", label, fields, [a, b, None, None], [(batch, m, n)], flops, _packed("matmul_pack", packed))
+        pack = "matmul_pack" if packed else None
+        _add("matmul_fwd", label, fields, [a, b, None, None], [(batch, m, n)], flops, pack)
     fields = {"batch": 1, "m": 1, "n": 4096, "k": 4096, "ta": 0, "tb": 0, "b_batched": 0, "packed": 1, **NO_ACT}
-    _add("matmul_pack", "VGG-16 fc: 4096×4096", fields, [(4096, 4096)], [(4096, 4096)])
-
-
-def _packed(op, packed):
-    """The name of the operation that packs the second input beforehand, as a program for inference does."""
-    return op if packed else None
+    _add("matmul_pack", "VGG-16 fc: 4096x4096", fields, [(4096, 4096)], [(4096, 4096)])
 
 
 #         network        n    h    c     k  r  stride
@@ -137,7 +135,7 @@ def _window(h, r, stride):
 
 
 def _conv_label(network, n, h, c, k, r, stride):
-    return f"{network}: {_times(n, h, h, c)} ∗ {_times(r, r, c, k)}" + (f" /{stride}" if stride > 1 else "")
+    return f"{network}: {_times(n, h, h, c)} * {_times(r, r, c, k)}" + (f" /{stride}" if stride > 1 else "")
 
 
 def _conv_fields(n, h, c, k, r, stride, packed, backward=False):
@@ -152,13 +150,13 @@ def _conv_fields(n, h, c, k, r, stride, packed, backward=False):
 
 def _conv():
     for network, *sizes in _CONV:
-        n, h, c, k, r, stride = sizes
+        n, h, c, k, r, _ = sizes
         f, label = _conv_fields(*sizes, packed=1), _conv_label(network, *sizes)
         flops = 2 * n * f["p"] * f["q"] * k * r * r * c
         y = (n, f["p"], f["q"], k)
         _add("conv2d_fwd", label, f, [(n, h, h, c), (r, r, c, k), (k,), None], [y], flops, "conv2d_pack")
     for network, *sizes in _CONV_TRAINING:
-        n, h, c, k, r, stride = sizes
+        n, h, c, k, r, _ = sizes
         f, label = _conv_fields(*sizes, packed=0), _conv_label(network, *sizes)
         x, w, y = (n, h, h, c), (r, r, c, k), (n, f["p"], f["q"], k)
         flops = 2 * prod(y) * r * r * c
@@ -168,7 +166,7 @@ def _conv():
             _add("conv2d_bwd_data", label, backward, [y, w], [x], flops)
         _add("conv2d_bwd_weights", label, f, [x, y], [w], flops)
     f = _conv_fields(1, 7, 512, 512, 3, 1, packed=1)
-    _add("conv2d_pack", "ResNet-50: 3×3×512×512", f, [(3, 3, 512, 512)], [((3, 3, 512, 512))])
+    _add("conv2d_pack", "ResNet-50: 3x3x512x512", f, [(3, 3, 512, 512)], [(3, 3, 512, 512)])
 
 
 #         network        n   h    c  r stride
@@ -179,7 +177,7 @@ def _depthwise():
     for network, n, h, c, r, stride in _DEPTHWISE:
         f = _window(h, r, stride) | {"n": n, "c": c, "m": 1, "dilation_h": 1, "dilation_w": 1, **NO_ACT}
         x, w, y = (n, h, h, c), (r, r, c, 1), (n, f["p"], f["q"], c)
-        flops, label = 2 * prod(y) * r * r, f"{network}: {_times(*x)}, {r}×{r}" + (f" /{stride}" if stride > 1 else "")
+        flops, label = 2 * prod(y) * r * r, f"{network}: {_times(*x)}, {r}x{r}" + (f" /{stride}" if stride > 1 else "")
         _add("depthwise2d_fwd", label, f, [x, w, (c,)], [y], flops)
         _add("depthwise2d_bwd_data", label, f, [y, w], [x], flops)
         _add("depthwise2d_bwd_weights", label, f, [x, y], [w], flops)
@@ -194,7 +192,7 @@ _POOL = [("ResNet-50", 16, 112, 64, 3, 2), ("MNIST CNN", 128, 28, 32, 2, 2), ("R
 def _pool():
     for network, n, h, c, r, stride in _POOL:
         f = _window(h, r, stride) | {"n": n, "c": c}
-        x, y, label = (n, h, h, c), (n, f["p"], f["q"], c), f"{network}: {_times(n, h, h, c)}, {r}×{r} /{stride}"
+        x, y, label = (n, h, h, c), (n, f["p"], f["q"], c), f"{network}: {_times(n, h, h, c)}, {r}x{r} /{stride}"
         _add("avg_pool2d_fwd", label, f, [x], [y])
         _add("avg_pool2d_bwd", label, f, [y], [x])
         if r < h:
@@ -221,10 +219,18 @@ def _batch_norm():
 
 def _elementwise():
     flat, count = (_COUNT,), _COUNT
-    for name, alpha in (("relu", 0.0), ("leaky_relu", 0.2), ("sigmoid", 0.0), ("tanh", 0.0), ("gelu", 0.0), ("exp", 0.0)):
+    for name, alpha in (
+        ("relu", 0.0),
+        ("leaky_relu", 0.2),
+        ("sigmoid", 0.0),
+        ("tanh", 0.0),
+        ("gelu", 0.0),
+        ("exp", 0.0),
+    ):
         fields = {"count": count, "func": UNARY[name], "alpha": alpha, "beta": 0.0}
         _add("unary_fwd", f"{name} {_ACTIVATIONS}", fields, [flat], [flat])
-        _add("unary_bwd", f"{name} {_ACTIVATIONS}", fields, [flat, flat, flat], [flat])
+        reads = [flat if name in READS_X else None, flat if name in READS_Y else None]
+        _add("unary_bwd", f"{name} {_ACTIVATIONS}", fields, [*reads, flat], [flat])
     dims, step = (_ROWS, _CHANNELS), (_CHANNELS, 1)
     same = {"func": BINARY["add"], "ndim": 2, "dims": dims, "stride_a": step, "stride_b": step}
     _add("binary", f"add {_ACTIVATIONS}", same, [dims, dims], [dims])
@@ -236,15 +242,21 @@ def _elementwise():
     _add("broadcast", f"channels to {_ACTIVATIONS}", fields, [(_CHANNELS,)], [dims])
     pictures = 64 * 224 * 224 * 3
     fields = {"count": pictures, "from": DTYPE["uint8"], "to": DTYPE["float32"]}
-    _add("cast", "pictures: 64×224×224×3 uint8", fields, [lambda rng: rng.integers(0, 256, pictures, U8)], [(pictures,)])
+    _add(
+        "cast", "pictures: 64x224x224x3 uint8", fields, [lambda rng: rng.integers(0, 256, pictures, U8)], [(pictures,)]
+    )
 
 
 def _reductions():
-    for name, shape in (("channels of", (1, _ROWS, _CHANNELS)), ("rows of", (_ROWS, _CHANNELS, 1)), ("all of", (1, _COUNT, 1))):
+    for name, shape in (
+        ("channels of", (1, _ROWS, _CHANNELS)),
+        ("rows of", (_ROWS, _CHANNELS, 1)),
+        ("all of", (1, _COUNT, 1)),
+    ):
         fields = dict(zip(("outer", "red", "inner"), shape, strict=True), func=REDUCE["sum"], scale=1.0)
         _add("reduce", f"sum, {name} {_ACTIVATIONS}", fields, [shape], [(shape[0], shape[2])])
     fields = {"outer": 4096, "red": 1000, "inner": 1, "func": 0, "scale": 1.0}
-    _add("argmax", "ImageNet: 4096×1000", fields, [(4096, 1000, 1)], [((4096, 1), I32)])
+    _add("argmax", "ImageNet: 4096x1000", fields, [(4096, 1000, 1)], [((4096, 1), I32)])
 
 
 def _softmax():
@@ -275,7 +287,7 @@ def _layout():
     _add("gather", label, f, [(rows, cols), _ints(count, rows)], [(count, cols)])
     _add("scatter_add", label, f, [(count, cols), _ints(count, rows)], [(rows, cols)])
     f = {"rows": 0, "cols": 1000, "count": 4096}
-    _add("one_hot", "ImageNet: 4096×1000", f, [_ints(4096, 1000)], [(4096, 1000)])
+    _add("one_hot", "ImageNet: 4096x1000", f, [_ints(4096, 1000)], [(4096, 1000)])
 
 
 def _random():

@@ -128,6 +128,8 @@ def test_config_round_trip(case):
 @every_case
 def test_equals_keras(case):
     keras = import_keras()
+    if "Average" in case.name and case.kwargs.get("padding") == "same" and keras.backend.backend() == "torch":
+        pytest.skip("there Keras pads with copies of the border; see test_layers.py for the mean of the cells inside")
     layer = randomised(built(case))
     twin = getattr(keras.layers, case.name)(**case.kwargs)
     twin.build([(None, *shape) for shape in case.shapes] if len(case.shapes) > 1 else (None, *case.shapes[0]))

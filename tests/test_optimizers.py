@@ -132,6 +132,7 @@ def test_names_and_defaults_equal_keras(name):
     keras = import_keras()
     ours, theirs = optimizers.get(name.lower()), keras.optimizers.get(name.lower())
     assert type(ours) is getattr(optimizers, name) is type(optimizers.get(name))
+    assert optimizers.get(ours) is ours
     expected = theirs.get_config()
     assert ours.get_config() | {"name": None} == expected | {"name": None}
     assert expected["name"].startswith(ours.name.rsplit("_", 1)[0])

@@ -238,7 +238,7 @@ def _serialize_function(function):
 
 @contextmanager
 def recording_custom():
-    """Inside, `serialize` puts the own classes and functions that it meets into the dict this yields: {name: object}."""
+    """Inside, `serialize` puts the own classes and functions that it meets into the dict this yields, by name."""
     before, _SCOPE.written = _SCOPE.written, {}
     try:
         yield _SCOPE.written
@@ -441,8 +441,11 @@ def _without_drift(cls, config):
     accepted, out = _accepted(cls) if inspect.isclass(cls) else (), {}
     for key, value in config.items():
         if key in _NEUTRAL and key not in accepted:
-            if _NEUTRAL[key] is not ANY and value not in _NEUTRAL[key]:
+            if _NEUTRAL[key] is ANY or value in _NEUTRAL[key]:
+                continue
+            if cls in _PATHS:
                 raise UnsupportedVersion(f"{cls.__name__}: {key}={value!r} is not supported here")
+            out[key] = value  # an own class may take it as **kwargs
         else:
             out[key] = value
     if isinstance(out.get("dtype"), dict):

@@ -84,6 +84,12 @@ class Variable(TensorLike):
         self.version += 1
         WriteCounter.last = next(_writes)
 
+    def __float__(self):
+        return float(self._array)
+
+    def __int__(self):
+        return int(self._array)
+
     def assign(self, value):
         """Set the value; while a model is traced, at the end of each run. Raises ShapeError."""
         self._check(value)

@@ -4,6 +4,7 @@ Folded normalisations and packed weights end up here. A model owns one store; al
 """
 
 import threading
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -92,7 +93,7 @@ class PreparedStore:
     """The prepared values of one model."""
 
     def __init__(self):
-        self._entries = {}
+        self._entries = WeakValueDictionary()  # an entry lives as long as a program that reads it
         self._lock = threading.RLock()
 
     def split(self, graph):
@@ -112,9 +113,10 @@ class PreparedStore:
 
     def _entry(self, value):
         key = (native.get_isa(), _key(value))
-        if key not in self._entries:
-            self._entries[key] = _Entry(value, _ancestors(value))
-        return self._entries[key]
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = _Entry(value, _ancestors(value))
+        return entry
 
     def refresh(self, entries):
         """Make the given entries anew where their variables have changed."""

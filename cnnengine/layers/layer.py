@@ -193,11 +193,12 @@ class Layer:
         return [variable.numpy() for variable in self.weights]
 
     def set_weights(self, weights):
-        """Set all weights at once. Raises ShapeError and changes nothing when one does not fit."""
+        """Set all weights at once. Raises ShapeError or DTypeError and changes nothing when one does not fit."""
         own, values = self.weights, [np.asarray(value) for value in weights]
         if len(values) != len(own):
             raise ShapeError(f'Layer "{self.name}": expected {len(own)} weights. Received: {len(values)}')
         for variable, value in zip(own, values):
+            standard_dtype(value.dtype)
             if value.shape != variable.shape:
                 raise ShapeError(
                     f'Layer "{self.name}": weight "{variable.path}" has shape {variable.shape}. Received: {value.shape}'

@@ -1,9 +1,11 @@
 """The layer graph: what the user builds with symbolic tensors, batch size open."""
 
+import numpy as np
+
 from cnnengine.core.naming import unique_name
 from cnnengine.core.spec import standard_dtype
 from cnnengine.core.tensor_like import TensorLike
-from cnnengine.core.tree import flatten
+from cnnengine.core.tree import flatten, map_structure
 
 
 class KerasTensor(TensorLike):
@@ -35,6 +37,11 @@ class KerasTensor(TensorLike):
 FUNCTION_LAYER = []  # the layer that wraps a plain operation; function_layer.py puts it here
 
 
+def _own(x):
+    """Arrays in the graph are constants: a copy, which nobody changes."""
+    return x.copy() if isinstance(x, np.ndarray) else x
+
+
 class CallNode:
     """One call of a layer in the layer graph.
 
@@ -46,8 +53,7 @@ class CallNode:
 
     def __init__(self, layer, args, kwargs, outputs):
         self.layer = layer
-        self.args = args
-        self.kwargs = kwargs
+        self.args, self.kwargs = map_structure(_own, (args, kwargs))
         self.inputs = [x for x in flatten((args, kwargs)) if isinstance(x, KerasTensor)]
         self.outputs = flatten(outputs)
         for index, tensor in enumerate(self.outputs):

@@ -5,6 +5,7 @@ import numpy as np
 from cnnengine import losses, metrics, ops
 from cnnengine.core.errors import ConfigError, ShapeError
 from cnnengine.core.tree import flatten
+from cnnengine.models.data import as_numbers
 
 
 def check_losses(loss):
@@ -42,14 +43,12 @@ class CompiledLoss:
         items = per_output(loss, names, "loss")
         self.losses = [losses.resolve(item, y or (), y_pred) for item, y, y_pred in zip(items, targets, outputs)]
         self.weights = [1.0 if w is None else float(w) for w in per_output(weights, names, "loss_weights")]
-        if not any(self.losses):
-            raise ConfigError("At least one output needs a loss")
         self.names = names
         self._classes = [shape[-1] if shape else 1 for shape in outputs]
 
     def targets(self, y):
-        """Arrays of the right type for a step from what the user gave. Raises ShapeError, ConfigError."""
-        leaves = [None] * len(self.losses) if y is None else _leaves(y, self.names)
+        """Arrays of the right type for a step from what the user gave. Raises ShapeError, DTypeError, ConfigError."""
+        leaves = leaves_of(y, self.names)
         if len(leaves) != len(self.losses):
             raise ShapeError(f"Expected targets for {len(self.losses)} output(s). Received: {len(leaves)}")
         return [self._target(item, leaf) for item, leaf in zip(self.losses, leaves)]
@@ -61,35 +60,34 @@ class CompiledLoss:
                 raise ConfigError("y must be given: the model was compiled with a loss")
             return None
         whole = getattr(loss, "integer_targets", False)
-        return np.ascontiguousarray(y, np.int32 if whole else np.float32).reshape(np.shape(y))
+        y = as_numbers(y, "y")
+        return np.ascontiguousarray(y, np.int32 if whole else np.float32).reshape(y.shape)
 
     def check(self, y):
         """Raise ConfigError for class numbers that the outputs' last axes do not have."""
-        for loss, leaf, classes in zip(self.losses, _leaves(y, self.names), self._classes):
+        for loss, leaf, classes in zip(self.losses, leaves_of(y, self.names), self._classes):
             if leaf is not None and getattr(loss, "integer_targets", False):
                 loss.check_targets(np.asarray(leaf), classes)
 
     def __call__(self, targets, outputs, sample_weights):
-        """(total, [each output's loss]) as values."""
-        parts = []
-        for loss, y, y_pred, weight in zip(self.losses, targets, outputs, sample_weights):
-            parts.append(None if loss is None else loss(y, y_pred, sample_weight=weight))
-        weighted = [part * w if w != 1.0 else part for part, w in zip(parts, self.weights) if part is not None]
-        total = weighted[0]
-        for part in weighted[1:]:
-            total = total + part
+        """(total or None, [each output's loss or None]) as values."""
+        parts, total = [], None
+        for loss, y, y_pred, sample_weight, weight in zip(self.losses, targets, outputs, sample_weights, self.weights):
+            part = None if loss is None else loss(y, y_pred, sample_weight=sample_weight)
+            parts.append(part)
+            if part is not None:
+                weighted = part if weight == 1.0 else part * weight
+                total = weighted if total is None else total + weighted
         return total, parts
 
 
-def _leaves(y, names):
-    if isinstance(y, dict):
-        return [y.get(name) for name in names]
-    return list(y) if isinstance(y, (list, tuple)) else [y]
-
-
 def leaves_of(y, names):
-    """Targets or weights in the order of the outputs, from an array, a list or a dict by name."""
-    return _leaves(y, names)
+    """Targets or weights in the order of the outputs, from None, an array, a list or a dict by name."""
+    if y is None:
+        return [None] * len(names)
+    if isinstance(y, dict):
+        return per_output(y, names, "targets or sample weights")
+    return list(y) if isinstance(y, (list, tuple)) else [y]
 
 
 class CompiledMetrics:

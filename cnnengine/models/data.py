@@ -13,7 +13,10 @@ def as_numbers(x, what):
     if array.dtype.kind not in "bfiu":
         raise DTypeError(f"{what} must hold numbers. Received: dtype {array.dtype}")
     if array.ndim == 0:
-        raise ShapeError(f"{what} must have a batch axis. Received: a single number")
+        raise ShapeError(
+            f"{what} must be an array with a batch axis, or a list of arrays, one an input. Received: a single number "
+            "(of a nested list? make it one array with numpy.array)"
+        )
     return array
 
 

@@ -77,13 +77,18 @@ class Functional(Model):
         return pack_like(self._outputs_struct, [table[id(tensor)] for tensor in self._outputs])
 
     def _leaves(self, inputs):
-        """The tensors in the order of the model's inputs; a dict may name them by input layer."""
-        if isinstance(inputs, dict) and not isinstance(self._inputs_struct, dict):
-            missing = [name for name in self.input_names if name not in inputs]
-            if missing:
-                raise ConfigError(f"Expected inputs named {self.input_names}. Received: {sorted(inputs)}")
-            return [inputs[name] for name in self.input_names]
-        return flatten(inputs)
+        """The tensors in the order of the model's inputs; a dict names them by its own keys or by input layers."""
+        if not isinstance(inputs, dict):
+            return flatten(inputs)
+        by_key = isinstance(self._inputs_struct, dict)
+        names = sorted(self._inputs_struct) if by_key else self.input_names
+        if any(name not in inputs for name in names):
+            raise ConfigError(f'Model "{self.name}": expected inputs named {names}. Received: {sorted(inputs)}')
+        return flatten([inputs[name] for name in names])
+
+    def _in_order(self, inputs):
+        leaves = self._leaves(inputs)
+        return leaves[0] if len(leaves) == 1 else leaves
 
     def _fitted(self, value, tensor):
         """The value with one axis of length 1 more or less where the input asks for it; checked against the input."""

@@ -125,6 +125,14 @@ class Model(Trainer, Layer):
             return outputs
         return self._run(args[0] if args else kwargs.pop("inputs"), bool(kwargs.pop("training", False)))
 
+    def _in_order(self, inputs):
+        """The inputs in one form, whatever form the user gave them in, so that one program serves all."""
+        return inputs
+
+    def _mode_key(self, training):
+        """What a program depends on besides shapes: in training also on which layers learn."""
+        return training and tuple(layer.trainable for layer in self._own_and_nested())
+
     def _input_dtypes(self, count):
         """Engine dtypes of the inputs, None where any is taken as it comes."""
         return [None] * count
@@ -165,7 +173,7 @@ class Model(Trainer, Layer):
             store = None if training else self._prepared
             return build_program(forward, specs, training, store), form[0]
 
-        return self._programs.get(("forward", training, specs), build)
+        return self._programs.get(("forward", self._mode_key(training), specs, repr(structure)), build)
 
     def _build_now(self, specs, structure):
         """Make the weights of a model that was never called, from the shapes of its first inputs."""
@@ -178,6 +186,7 @@ class Model(Trainer, Layer):
 
     def _run(self, inputs, training):
         """Run on arrays: what `model(x)` returns."""
+        inputs = self._in_order(inputs)
         arrays = self._as_inputs(inputs)
         specs = self._specs_of(arrays)
         structure = form_of(inputs)

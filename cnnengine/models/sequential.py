@@ -67,6 +67,8 @@ class Sequential(Model):
 
     def pop(self, rebuild=True):
         """Take the top layer off and return it."""
+        if not self.layers:
+            raise ConfigError(f'Model "{self.name}" has no layers to take off')
         layer = self._layers.pop()
         if rebuild:
             self._rebuild()
@@ -127,6 +129,9 @@ class Sequential(Model):
         for layer in self.layers:
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
+
+    def _in_order(self, inputs):
+        return inputs if self._functional is None else self._functional._in_order(inputs)
 
     def _input_dtypes(self, count):
         return ["float32"] * count if self._functional is None else self._functional._input_dtypes(count)

@@ -32,7 +32,7 @@ def build_step(model, x, arrays, targets, weights, training):
     if training:
         specs.append(TensorSpec((len(model.optimizer.step_rates()),)))
     shape_key = tuple(None if a is None else _spec(a) for a in (*targets, *weights))
-    key = ("step", training, tuple(specs), shape_key)
+    key = ("step", training, model._mode_key(training), tuple(specs), shape_key, repr(structure))
 
     def build():
         _build_state(model)
@@ -67,7 +67,9 @@ def _record(model, tracer, parts, training):
     outputs = flatten(model(parts.x, training=training))
     total, each = model._compiled_loss(parts.targets, outputs, parts.weights)
     for extra in (regularisation(model.trainable_weights), *tracer.losses):
-        total = total if extra is None else ops.add(total, extra)
+        total = extra if total is None else total if extra is None else ops.add(total, extra)
+    if total is None:
+        raise ConfigError("There is nothing to minimise: compile the model with a loss, or call add_loss in a layer")
     if total.shape != ():
         raise ConfigError(f"A loss must reduce to one number. Received: shape {total.shape}")
     _track(model, parts, outputs, total, each)

@@ -125,9 +125,11 @@ class Trainer:
 
     def _step(self, x, y, sample_weight, training):
         """Run one training or evaluation step on a batch."""
+        x = self._in_order(x)
         arrays = self._as_inputs(x)
         if self._compiled_loss is None:
             self._resolve_loss(x, arrays, y)
+        self._compiled_loss.check(y)
         names = self._compiled_loss.names
         targets = self._compiled_loss.targets(y)
         weights = [None] * len(names) if sample_weight is None else self._weights(sample_weight, names)
@@ -148,13 +150,13 @@ class Trainer:
         structure = form_of(x)
         self._build_now(self._specs_of(arrays), structure)
         outputs = infer_shapes(
-            lambda *values: flatten(self(pack_like(structure, values), training=False)), self._specs_of(arrays)
+            lambda *values: self(pack_like(structure, values), training=False), self._specs_of(arrays)
         )
-        names = self._output_names(len(outputs))
-        shapes = [output.shape for output in outputs]
+        shapes = [output.shape for output in flatten(outputs)]
+        names = sorted(outputs) if isinstance(outputs, dict) else self._output_names(len(shapes))
         targets = [None if leaf is None else np.shape(leaf) for leaf in leaves_of(y, names)]
         args = self._compile_args
-        loss = CompiledLoss(args["loss"], args["loss_weights"], names, targets or [None] * len(names), shapes)
+        loss = CompiledLoss(args["loss"], args["loss_weights"], names, targets, shapes)
         used = [name for name, item in zip(names, loss.losses) if item is not None]
         self._part_trackers = [metrics_module.Mean(name=f"{name}_loss") for name in used] if len(used) > 1 else []
         self._compiled_loss = loss
@@ -162,10 +164,9 @@ class Trainer:
     def _check_targets(self, x, y):
         """Look at all class numbers once, before the first step."""
         if self._compiled_loss is None:
-            first = map_structure(lambda a: np.asarray(a)[:1], x)
+            first = self._in_order(map_structure(lambda a: np.asarray(a)[:1], x))
             self._resolve_loss(first, self._as_inputs(first), y)
-        if y is not None:
-            self._compiled_loss.check(y)
+        self._compiled_loss.check(y)
 
     # --- fit --------------------------------------------------------------------------------------------------
 

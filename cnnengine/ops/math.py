@@ -262,7 +262,7 @@ def reshape(x, newshape):
     known = prod(dim for dim in new if dim != -1)
     if new.count(-1) == 1 and known and size % known == 0:
         new[new.index(-1)] = size // known
-    if prod(new) != size or any(dim < 0 for dim in new):
+    if prod(new) != size or builtins.any(dim < 0 for dim in new):
         raise ShapeError(f"Cannot reshape {spec_of(x).shape} ({size} elements) into {newshape}")
     return reshape_to(x, tuple(new))
 

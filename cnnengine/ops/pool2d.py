@@ -6,7 +6,7 @@ from cnnengine.core.spec import TensorSpec
 from cnnengine.ops.base import bind, register, spec_of
 from cnnengine.ops.elementwise import as_float
 
-MAX_TAPS = 256  # the kernel keeps the chosen cell of a window in one byte
+MAX_TAPS = 256  # the kernels keep the chosen cell of a window in one byte, and their lists of cells on the stack
 
 
 def _fields_of(x_shape, attrs):
@@ -55,20 +55,27 @@ def _attrs(x, size, strides, padding):
     return {"size": tuple(size), "strides": tuple(strides), "pads": pads, "pq": pq}
 
 
-def max_pool2d(x, size, strides, padding="valid"):
-    """Maximum of each window; cells of padding never win. x (n, h, w, c). Raises ShapeError."""
-    x = as_float(x)
-    if size[0] * size[1] > MAX_TAPS and min(size) > 1:  # a maximum is separable: first along one axis, then the other
-        x = max_pool2d(x, (size[0], 1), (strides[0], 1), padding)
-        return max_pool2d(x, (1, size[1]), (1, strides[1]), padding)
+def _separably(pool, x, size, strides, padding):
+    """Pooling with any window: a large one first along one axis, then along the other.
+
+    That is right for maxima, and for means because the valid cells of a window are a rectangle.
+    """
     if max(size) > MAX_TAPS:
         raise ShapeError(
             f"A pooling window has at most {MAX_TAPS} cells along an axis. Received: pool_size {tuple(size)}"
         )
-    return bind(MAX_POOL, [x], **_attrs(x, size, strides, padding))[0]
+    x = as_float(x)
+    if size[0] * size[1] <= MAX_TAPS:
+        return pool(x, _attrs(x, size, strides, padding))
+    x = pool(x, _attrs(x, (size[0], 1), (strides[0], 1), padding))
+    return pool(x, _attrs(x, (1, size[1]), (1, strides[1]), padding))
+
+
+def max_pool2d(x, size, strides, padding="valid"):
+    """Maximum of each window; cells of padding never win. x (n, h, w, c). Raises ShapeError."""
+    return _separably(lambda x, attrs: bind(MAX_POOL, [x], **attrs)[0], x, size, strides, padding)
 
 
 def avg_pool2d(x, size, strides, padding="valid"):
     """Mean of the valid cells of each window. x (n, h, w, c). Raises ShapeError."""
-    x = as_float(x)
-    return bind(AVG_POOL, [x], **_attrs(x, size, strides, padding))
+    return _separably(lambda x, attrs: bind(AVG_POOL, [x], **attrs), x, size, strides, padding)

@@ -1,7 +1,7 @@
 """The base class of optimizers: state, clipping, weight decay, moving averages; subclasses give the rule of one step.
 
-What a step computes is traced once. What changes from step to step - the learning rate and all that depends on the number
-of the step - is computed on the host in float64 (`step_rates`) and handed to the program as a small vector.
+What a step computes is traced once. What changes from step to step (the learning rate, Adam's bias correction) is
+computed on the host in float64 by `step_rates` and given to each run as a small vector.
 """
 
 import inspect
@@ -18,6 +18,7 @@ from cnnengine.core.registry import deserialize, export, serialize
 from cnnengine.core.variable import Variable
 from cnnengine.ops.elementwise import as_float
 from cnnengine.ops.update import update
+from cnnengine.optimizers.clipping import clipped
 from cnnengine.optimizers.schedules import LearningRateSchedule
 
 _BASE_RATES = ("alpha", "learning_rate", "ema_momentum", "overwrite")
@@ -53,9 +54,9 @@ class Optimizer:
     Args:
         learning_rate: float, LearningRateSchedule, or a callable without arguments.
         weight_decay: share of each weight, times the learning rate, that is taken away before each step.
-        clipnorm: largest norm of each gradient.
+        clipnorm: largest norm of each gradient; 0 means no limit, here and for the next two.
         clipvalue: largest absolute value in a gradient.
-        global_clipnorm: largest norm of all gradients together.
+        global_clipnorm: largest norm of all gradients together. At most one of the three may be given.
         use_ema: keep a moving average of the weights, and put it in their place at the end of fit.
         ema_momentum: share of the old average in the new.
         ema_overwrite_frequency: put it in their place every so many steps, too.
@@ -87,14 +88,14 @@ class Optimizer:
         what = type(self).__name__
         self.name = name or unique_name(snake_case(what))
         self.weight_decay = self._number("weight_decay", weight_decay, low=0)
-        self.clipnorm = self._number("clipnorm", clipnorm, above=0)
-        self.clipvalue = self._number("clipvalue", clipvalue, above=0)
-        self.global_clipnorm = self._number("global_clipnorm", global_clipnorm, above=0)
+        self.clipnorm = self._number("clipnorm", clipnorm, low=0)
+        self.clipvalue = self._number("clipvalue", clipvalue, low=0)
+        self.global_clipnorm = self._number("global_clipnorm", global_clipnorm, low=0)
         if sum(limit is not None for limit in (clipnorm, clipvalue, global_clipnorm)) > 1:
-            raise ConfigError(f"{what}: expected at most one of clipnorm, clipvalue, global_clipnorm. Received: several")
+            raise ConfigError(f"{what}: expected one of clipnorm, clipvalue, global_clipnorm. Received: several")
         self.use_ema = bool(use_ema)
         self.ema_momentum = checked_number(ema_momentum, f"{what}: ema_momentum", low=0, high=1)
-        self.ema_overwrite_frequency = self._number("ema_overwrite_frequency", ema_overwrite_frequency, low=1)
+        self.ema_overwrite_frequency = self._count("ema_overwrite_frequency", ema_overwrite_frequency)
         self.built = False
         self._iterations = Variable(0, "iteration", trainable=False, dtype="int32", path=f"{self.name}/iteration")
         self._set_learning_rate(learning_rate)
@@ -118,6 +119,12 @@ class Optimizer:
     def _number(self, name, value, **bounds):
         """An optional argument that is a number."""
         return None if value is None else checked_number(value, f"{type(self).__name__}: {name}", **bounds)
+
+    def _count(self, name, value):
+        """An optional argument that is a positive int."""
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ConfigError(f"{type(self).__name__}: {name}: expected an int of at least 1. Received: {value!r}")
+        return value
 
     # --- learning rate and step number --------------------------------------------------------------------------
 
@@ -151,9 +158,10 @@ class Optimizer:
                 f"Received: {rate!r}"
             )
         else:
-            number = float(rate.array) if isinstance(rate, Variable) else rate
-            number = float(number) if is_number(number) or np.ndim(number) == 0 else number
-            self._learning_rate.assign(_checked_learning_rate(number, type(self).__name__))
+            rate = rate.array if isinstance(rate, Variable) else rate
+            rate = rate.item() if isinstance(rate, np.ndarray) and rate.ndim == 0 else rate
+            rate = float(rate) if is_number(rate) else rate
+            self._learning_rate.assign(_checked_learning_rate(rate, type(self).__name__))
 
     def _step_number(self):
         return int(self._iterations.array)
@@ -228,8 +236,8 @@ class Optimizer:
             if each is variable:
                 return index
         raise ConfigError(
-            f'{type(self).__name__}: unknown variable "{variable.path}". Expected one that the optimizer was built for; '
-            "compile the model again after changing what is trainable"
+            f'{type(self).__name__}: the optimizer was not built for the variable "{variable.path}". '
+            "Compile the model again after changing what is trainable"
         )
 
     def set_weights(self, weights):
@@ -272,7 +280,8 @@ class Optimizer:
             rates: float32 tensor with the numbers of `step_rates()`.
         """
         rates = Rates(rates, (*_BASE_RATES, *self.rate_names))
-        gradients = self._clipped([as_float(gradient) for gradient in gradients])
+        gradients = [as_float(gradient) for gradient in gradients]
+        gradients = clipped(gradients, self.clipnorm, self.global_clipnorm, self.clipvalue)
         self._decay_weights(variables, rates)
         for gradient, variable in zip(gradients, variables):
             self._step_of(gradient, variable, rates)
@@ -286,13 +295,10 @@ class Optimizer:
         """The rule for one variable; by default the user's `update_step`."""
         self.update_step(gradient, variable, rates.learning_rate)
 
-    def _may_update_in_place(self, variable):
-        """Whether a kernel may change it: not if the step reads the new value, which exists only after the run."""
-        return variable.constraint is None and not self.use_ema
-
     def update_step(self, gradient, variable, learning_rate):
-        """Change one variable by `variable.assign`; for own optimizers."""
-        raise NotImplementedError(f"{type(self).__name__} must define update_step(self, gradient, variable, learning_rate)")
+        """Change one variable by `variable.assign`; own optimizers define it."""
+        what = type(self).__name__
+        raise NotImplementedError(f"{what} must define update_step(self, gradient, variable, learning_rate)")
 
     def _update(self, name, gradient, rates, variables, **attrs):
         """A step by an update kernel of csrc/include/cnn/update.h."""
@@ -313,16 +319,6 @@ class Optimizer:
             average.assign(ops.add(kept, ops.multiply(variable, ops.subtract(1.0, rates.ema_momentum))))
             if self.ema_overwrite_frequency:
                 variable.assign(ops.where(rates.overwrite, average, variable))
-
-    def _clipped(self, gradients):
-        if self.clipnorm is not None:
-            return [_scaled_to(gradient, _norm([gradient]), self.clipnorm) for gradient in gradients]
-        if self.global_clipnorm is not None:
-            norm = _norm(gradients)
-            return [_scaled_to(gradient, norm, self.global_clipnorm) for gradient in gradients]
-        if self.clipvalue is not None:
-            return [ops.clip(gradient, -self.clipvalue, self.clipvalue) for gradient in gradients]
-        return gradients
 
     def apply(self, grads, trainable_variables=None):
         """One step at once, on arrays.
@@ -402,17 +398,3 @@ class Optimizer:
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}>"
-
-
-def _norm(tensors):
-    """Euclidean norm of all elements of some tensors together."""
-    squares = [ops.sum(ops.square(tensor)) for tensor in tensors]
-    total = squares[0]
-    for square in squares[1:]:
-        total = ops.add(total, square)
-    return ops.sqrt(total)
-
-
-def _scaled_to(gradient, norm, limit):
-    """The gradient, made smaller where the norm is above the limit."""
-    return ops.multiply(gradient, ops.divide(limit, ops.maximum(norm, limit)))

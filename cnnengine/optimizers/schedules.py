@@ -1,4 +1,4 @@
-"""Learning rates that depend on the step, as keras.optimizers.schedules: plain functions of a number, run on the host."""
+"""Learning rates that depend on the step, as keras.optimizers.schedules: functions of a number, run on the host."""
 
 import math
 
@@ -17,7 +17,7 @@ _MODULE = "keras.optimizers.schedules"
 
 @export(_MODULE)
 class LearningRateSchedule:
-    """Base: `schedule(step)` is the learning rate of the step with that number, from 0. Subclasses define `__call__`."""
+    """Base: `schedule(step)` is the learning rate of a step, counted from 0. Subclasses define `__call__`."""
 
     def __call__(self, step):
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, step)")
@@ -42,9 +42,7 @@ class LearningRateSchedule:
 class ExponentialDecay(LearningRateSchedule):
     """initial_learning_rate * decay_rate ** (step / decay_steps); with `staircase` the exponent is rounded down."""
 
-    def __init__(
-        self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="ExponentialDecay"
-    ):
+    def __init__(self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="ExponentialDecay"):
         self.initial_learning_rate = initial_learning_rate
         self.decay_steps = decay_steps
         self.decay_rate = decay_rate
@@ -61,9 +59,7 @@ class ExponentialDecay(LearningRateSchedule):
 class InverseTimeDecay(LearningRateSchedule):
     """initial_learning_rate / (1 + decay_rate * step / decay_steps); with `staircase` the quotient is rounded down."""
 
-    def __init__(
-        self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="InverseTimeDecay"
-    ):
+    def __init__(self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="InverseTimeDecay"):
         self.initial_learning_rate = initial_learning_rate
         self.decay_steps = decay_steps
         self.decay_rate = decay_rate
@@ -165,9 +161,7 @@ class CosineDecay(LearningRateSchedule):
 class CosineDecayRestarts(LearningRateSchedule):
     """Cosine decay that starts again, each time `t_mul` times as long from `m_mul` times the rate (same paper)."""
 
-    def __init__(
-        self, initial_learning_rate, first_decay_steps, t_mul=2.0, m_mul=1.0, alpha=0.0, name="SGDRDecay"
-    ):
+    def __init__(self, initial_learning_rate, first_decay_steps, t_mul=2.0, m_mul=1.0, alpha=0.0, name="SGDRDecay"):
         self.initial_learning_rate = initial_learning_rate
         self.first_decay_steps = first_decay_steps
         self.t_mul = t_mul

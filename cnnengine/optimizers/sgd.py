@@ -1,38 +1,42 @@
-"""Gradient descent."""
+"""Stochastic gradient descent."""
 
-from cnnengine.core.errors import ConfigError
+from cnnengine.core.checks import checked_number
 from cnnengine.core.registry import export
-from cnnengine.ops.update import update
-from cnnengine.optimizers.optimizer import Optimizer, checked_number
+from cnnengine.optimizers.optimizer import Optimizer
 
 
 @export("keras.optimizers")
 class SGD(Optimizer):
-    """w -= rate * g; with momentum v = momentum * v - rate * g, w += v (nesterov: w += momentum * v - rate * g).
+    """w -= rate * g; with momentum v = momentum * v - rate * g, w += v.
 
     Args:
-        learning_rate: float or schedule.
-        momentum: 0 to 1.
-        nesterov: whether to look ahead (Nesterov 1983, in the form of Sutskever et al. 2013).
+        learning_rate: float, LearningRateSchedule, or a callable without arguments.
+        momentum: from 0 to 1.
+        nesterov: w += momentum * v - rate * g instead (Sutskever et al. 2013).
+        weight_decay, kwargs: as of Optimizer.
+
+    Raises:
+        ConfigError.
     """
 
-    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, weight_decay=None, name="SGD", **kwargs):
-        super().__init__(learning_rate, weight_decay, name=name, **kwargs)
-        self.momentum = checked_number(momentum, "momentum", least=0.0)
-        if self.momentum > 1:
-            raise ConfigError(f"momentum must be from 0 to 1. Received: {momentum!r}")
+    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, weight_decay=None, **kwargs):
+        super().__init__(learning_rate, weight_decay, **kwargs)
+        self.momentum = checked_number(momentum, "SGD: momentum", low=0, high=1)
         self.nesterov = bool(nesterov)
 
-    def make_slots(self, variables):
-        return [self._slot(v, "momentum") for v in variables] if self.momentum else []
-
-    def update_step(self, gradient, variable, rates):
-        if not self.momentum:
-            update("sgd_update", [gradient, rates[:1]], [variable])
+    def build(self, variables):
+        if self.built:
             return
-        slots = self.slots_of(variable)
+        super().build(variables)
+        self.momentums = self.add_optimizer_variables(variables, "momentum") if self.momentum else []
+
+    def _step_of(self, gradient, variable, rates):
+        if not self.momentum:
+            self._update("sgd_update", gradient, rates, [variable])
+            return
+        slots = [variable, self.momentums[self._get_variable_index(variable)]]
         attrs = {"momentum": self.momentum, "nesterov": int(self.nesterov)}
-        update("momentum_update", [gradient, rates[:1]], [variable, *slots], **attrs)
+        self._update("momentum_update", gradient, rates, slots, **attrs)
 
     def get_config(self):
         return super().get_config() | {"momentum": self.momentum, "nesterov": self.nesterov}

@@ -183,6 +183,8 @@ def _optimizer_state(optimizer, owner, stored):
         return []
     if not optimizer.built and isinstance(owner, Model):
         optimizer.build(owner.trainable_weights)
+    if len(stored) <= 2 and set(stored) <= {"0", "1"}:
+        return []  # saved before the first step: there is no state yet
     if _differences("optimizer", optimizer, stored):
         warnings.warn(
             f'The state of the optimizer "{optimizer.name}" is not loaded: the file has that of another one, with '
