@@ -12,7 +12,9 @@ import numpy as np
 
 from cnnengine.core.codes import BINARY, DTYPE, REDUCE, UNARY
 from cnnengine.core.needs import READS_X, READS_Y
-from cnnengine.ops import conv_algorithm
+from cnnengine.core.shapes import window_shape
+from cnnengine.core.spec import TensorSpec
+from cnnengine.ops.base import OPS
 
 F32, I32, U8 = np.float32, np.int32, np.uint8
 DRAWN = 1 << 20  # random numbers of an array at most, then the same ones again: drawing takes longer than measuring
@@ -127,46 +129,46 @@ _CONV_TRAINING = [
 
 
 def _window(h, r, stride):
-    """Fields of a square window with "same" padding."""
-    p = -(-h // stride)
-    pad = max((p - 1) * stride + r - h, 0) // 2
-    sizes = {"h": h, "w": h, "r": r, "s": r, "p": p, "q": p, "stride_h": stride, "stride_w": stride}
-    return sizes | {"pad_t": pad, "pad_l": pad}
+    """Output size of a square window with "same" padding, and the padding before."""
+    (p, _), pads = window_shape((h, h), (r, r), (stride, stride), (1, 1), "same")
+    return p, pads
+
+
+def _window_fields(op, x, w, p, pads, stride, packed=0):
+    """The descriptor as the operation's record fills it, algorithm and all."""
+    attrs = {"x_shape": x, "w_shape": w, "pq": (p, p), "window": (stride, stride, 1, 1, *pads)}
+    attrs |= {"groups": 1, "packed": packed}
+    return OPS[op].fields([TensorSpec(x), TensorSpec(w)], [], attrs)
 
 
 def _conv_label(network, n, h, c, k, r, stride):
     return f"{network}: {_times(n, h, h, c)} * {_times(r, r, c, k)}" + (f" /{stride}" if stride > 1 else "")
 
 
-def _conv_fields(n, h, c, k, r, stride, packed, backward=False):
-    fields = _window(h, r, stride) | {"dilation_h": 1, "dilation_w": 1}
-    fields |= {"n": n, "c": c, "k": k, "groups": 1, "packed": packed, "algorithm": conv_algorithm.DIRECT, **NO_ACT}
-    pads = (fields["pad_t"], fields["pad_l"])
-    if conv_algorithm.applies((r, r), (stride, stride), (1, 1), 1, c, k, pads):
-        size = fields["h"] if backward else fields["p"]
-        fields["algorithm"] = conv_algorithm.choose(size, size, c, k)
-    return fields
-
-
 def _conv():
     for network, *sizes in _CONV:
-        n, h, c, k, r, _ = sizes
-        f, label = _conv_fields(*sizes, packed=1), _conv_label(network, *sizes)
-        flops = 2 * n * f["p"] * f["q"] * k * r * r * c
-        y = (n, f["p"], f["q"], k)
-        _add("conv2d_fwd", label, f, [(n, h, h, c), (r, r, c, k), (k,), None], [y], flops, "conv2d_pack")
+        _conv_case("conv2d_fwd", _conv_label(network, *sizes), *sizes, packed=1)
     for network, *sizes in _CONV_TRAINING:
-        n, h, c, k, r, _ = sizes
-        f, label = _conv_fields(*sizes, packed=0), _conv_label(network, *sizes)
-        x, w, y = (n, h, h, c), (r, r, c, k), (n, f["p"], f["q"], k)
-        flops = 2 * prod(y) * r * r * c
-        _add("conv2d_fwd", f"{label} training", f, [x, w, (k,), None], [y], flops)
-        if c > 3:  # no network asks for the gradient of its pictures
-            backward = _conv_fields(*sizes, packed=0, backward=True)
-            _add("conv2d_bwd_data", label, backward, [y, w], [x], flops)
-        _add("conv2d_bwd_weights", label, f, [x, y], [w], flops)
-    f = _conv_fields(1, 7, 512, 512, 3, 1, packed=1)
-    _add("conv2d_pack", "ResNet-50: 3x3x512x512", f, [(3, 3, 512, 512)], [(3, 3, 512, 512)])
+        label, channels = _conv_label(network, *sizes), sizes[2]
+        _conv_case("conv2d_fwd", f"{label} training", *sizes)
+        if channels > 3:  # no network asks for the gradient of its pictures
+            _conv_case("conv2d_bwd_data", label, *sizes)
+        _conv_case("conv2d_bwd_weights", label, *sizes)
+    w = (3, 3, 512, 512)
+    fields = _window_fields("conv2d_fwd", (1, 7, 7, 512), w, 7, (1, 1), 1, packed=1)
+    _add("conv2d_pack", f"ResNet-50: {_times(*w)}", fields, [w], [w])
+
+
+def _conv_case(op, label, n, h, c, k, r, stride, packed=0):
+    p, pads = _window(h, r, stride)
+    x, w, y = (n, h, h, c), (r, r, c, k), (n, p, p, k)
+    buffers = {
+        "conv2d_fwd": ([x, w, (k,), None], [y]),
+        "conv2d_bwd_data": ([y, w], [x]),
+        "conv2d_bwd_weights": ([x, y], [w]),
+    }
+    fields = _window_fields(op, x, w, p, pads, stride, packed)
+    _add(op, label, fields, *buffers[op], 2 * prod(y) * r * r * c, "conv2d_pack" if packed else None)
 
 
 #         network        n   h    c  r stride
@@ -175,12 +177,13 @@ _DEPTHWISE = [("MobileNetV2", 8, 112, 32, 3, 1), ("MobileNetV2", 8, 56, 144, 3, 
 
 def _depthwise():
     for network, n, h, c, r, stride in _DEPTHWISE:
-        f = _window(h, r, stride) | {"n": n, "c": c, "m": 1, "dilation_h": 1, "dilation_w": 1, **NO_ACT}
-        x, w, y = (n, h, h, c), (r, r, c, 1), (n, f["p"], f["q"], c)
+        p, pads = _window(h, r, stride)
+        x, w, y = (n, h, h, c), (r, r, c, 1), (n, p, p, c)
         flops, label = 2 * prod(y) * r * r, f"{network}: {_times(*x)}, {r}x{r}" + (f" /{stride}" if stride > 1 else "")
-        _add("depthwise2d_fwd", label, f, [x, w, (c,)], [y], flops)
-        _add("depthwise2d_bwd_data", label, f, [y, w], [x], flops)
-        _add("depthwise2d_bwd_weights", label, f, [x, y], [w], flops)
+        buffers = {"fwd": ([x, w, (c,)], [y]), "bwd_data": ([y, w], [x]), "bwd_weights": ([x, y], [w])}
+        for role, (inputs, outputs) in buffers.items():
+            fields = _window_fields(f"depthwise2d_{role}", x, w, p, pads, stride)
+            _add(f"depthwise2d_{role}", label, fields, inputs, outputs, flops)
 
 
 # --- the rest of a network ------------------------------------------------------------------------
@@ -191,8 +194,10 @@ _POOL = [("ResNet-50", 16, 112, 64, 3, 2), ("MNIST CNN", 128, 28, 32, 2, 2), ("R
 
 def _pool():
     for network, n, h, c, r, stride in _POOL:
-        f = _window(h, r, stride) | {"n": n, "c": c}
-        x, y, label = (n, h, h, c), (n, f["p"], f["q"], c), f"{network}: {_times(n, h, h, c)}, {r}x{r} /{stride}"
+        p, pads = _window(h, r, stride)
+        x, y, label = (n, h, h, c), (n, p, p, c), f"{network}: {_times(n, h, h, c)}, {r}x{r} /{stride}"
+        attrs = {"size": (r, r), "pq": (p, p), "strides": (stride, stride), "pads": pads}
+        f = OPS["max_pool2d_fwd"].fields([TensorSpec(x)], [], attrs)
         _add("avg_pool2d_fwd", label, f, [x], [y])
         _add("avg_pool2d_bwd", label, f, [y], [x])
         if r < h:

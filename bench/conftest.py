@@ -1,7 +1,5 @@
 """How the benchmarks are taken and what is written beside each time."""
 
-import os
-
 import numpy as np
 import pytest
 
@@ -15,14 +13,28 @@ BUDGET = {"native": (0.25, 5, 400), "reference": (0.25, 2, 50)}
 SHORTEST_ROUND = 2e-4  # a round of a faster function calls it several times
 
 
-@pytest.fixture(scope="session")
+class Machine:
+    """The most this machine did in this run: GFLOP/s of multiply-adds in registers, GB/s of copying.
+
+    Both are taken again and again in between, as a moment in which another process ran would understate them.
+    """
+
+    fma_peak = 0.0
+    copy_bandwidth = 0.0
+
+    @classmethod
+    def look(cls, seconds=0.02, copies=2):
+        cls.fma_peak = max(cls.fma_peak, native.fma_peak(config.get_num_threads(), seconds))
+        cls.copy_bandwidth = max(cls.copy_bandwidth, measure.copy_bandwidth(copies))
+
+
+@pytest.fixture(scope="module", autouse=True)
 def machine():
-    """GFLOP/s of multiply-adds and GB/s of copying, measured in this run."""
-    return {"fma_peak": measure.fma_peak(), "copy_bandwidth": measure.copy_bandwidth()}
+    Machine.look(0.3, 20)
 
 
 @pytest.fixture
-def take(benchmark, machine):
+def take(benchmark):
     """Measure a function: take(function, implementation, group, flops=0, moved=0, **labels).
 
     The JSON holds for each benchmark what report.py prints: labels, GFLOP/s, share of the peak, GB/s. Rates are those
@@ -36,10 +48,12 @@ def take(benchmark, machine):
         if benchmark.disabled:
             rounds, iterations = 1, 1
         benchmark.pedantic(function, rounds=rounds, iterations=iterations)
-        benchmark.extra_info.update(labels, implementation=implementation, threads=config.get_num_threads())
-        benchmark.extra_info["isa"] = native.get_isa()
+        Machine.look()
+        benchmark.extra_info.update(labels, implementation=implementation)
         if benchmark.stats is not None:
-            benchmark.extra_info.update(_rates(benchmark.stats.stats.min, flops, moved, machine))
+            fastest = benchmark.stats.stats.min
+            amounts = {"gflops": flops, "gbytes": moved}
+            benchmark.extra_info.update({name: n / fastest / 1e9 for name, n in amounts.items() if n})
 
     return measured
 
@@ -50,16 +64,6 @@ def _rounds(once, implementation):
     return int(np.clip(budget / (once * iterations), least, most)), iterations
 
 
-def _rates(seconds, flops, moved, machine):
-    rates = {"fma_peak": machine["fma_peak"], "copy_bandwidth": machine["copy_bandwidth"]}
-    if flops:
-        rates["gflops"] = flops / seconds / 1e9
-        rates["peak_share"] = rates["gflops"] / machine["fma_peak"]
-    if moved:
-        rates["gbytes"] = moved / seconds / 1e9
-    return rates
-
-
 @pytest.fixture(autouse=True)
 def native_afterwards():
     """Leave the native implementation in use, whatever a benchmark measured."""
@@ -67,12 +71,17 @@ def native_afterwards():
     config.set_backend("native")
 
 
-def pytest_benchmark_update_machine_info(config, machine_info):
-    """Write what was measured on into the JSON."""
-    machine_info["cnnengine"] = {
+def pytest_benchmark_update_json(config, benchmarks, output_json):
+    """Write into the JSON what was measured on, and each benchmark's share of the peak."""
+    output_json["machine_info"]["cnnengine"] = {
         "version": cnnengine.__version__,
         "isa": native.get_isa(),
         "threads": cnnengine.config.get_num_threads(),
-        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "numpy": np.__version__,
+        "fma_peak": Machine.fma_peak,
+        "copy_bandwidth": Machine.copy_bandwidth,
     }
+    for benchmark in output_json["benchmarks"]:
+        info = benchmark["extra_info"]
+        if "gflops" in info:
+            info["peak_share"] = info["gflops"] / Machine.fma_peak

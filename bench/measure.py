@@ -1,5 +1,6 @@
 """Running one case on the C kernels and on the NumPy reference, and what this machine can do at most."""
 
+from functools import cache
 from time import perf_counter
 from types import SimpleNamespace
 
@@ -61,17 +62,16 @@ def bytes_moved(op, inputs, outputs):
     return read + sum(x.nbytes for x in outputs) * (2 if in_place else 1)
 
 
-def fma_peak():
-    """GFLOP/s of multiply-adds in registers, with the threads and the ISA in use."""
-    return native.fma_peak(CONFIG.threads, 0.3)
-
-
-def copy_bandwidth():
-    """GB/s, read and written together, of copying arrays that no cache holds."""
+@cache
+def _large_copy():
     x = np.ones(COPY_FLOATS, np.float32)
     fields = {"count": COPY_FLOATS, "nesterov": 0, "momentum": 0, "beta1": 0, "beta2": 0, "rho": 0, "epsilon": 0}
-    copy = _program("assign", fields, [_aligned(x), _aligned(x)])
-    return 2 * x.nbytes / min(seconds(copy) for _ in range(20)) / 1e9
+    return _program("assign", fields, [_aligned(x), _aligned(x)])
+
+
+def copy_bandwidth(times):
+    """GB/s, read and written together, of copying arrays that no cache holds: the best of several times."""
+    return 2 * 4 * COPY_FLOATS / min(seconds(_large_copy()) for _ in range(times)) / 1e9
 
 
 def seconds(function):

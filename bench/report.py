@@ -59,11 +59,11 @@ def _number(x):
     return f"{x:.0f}" if x >= 100 else f"{x:.3g}" if x >= 0.01 else f"{x:.4f}"
 
 
-def header(machine, rows):
+def header(machine):
     """One line on what was measured, and on what."""
-    cpu, info = machine["cpu"].get("brand_raw", "unknown CPU"), rows[0]["info"]
+    cpu, info = machine["cpu"].get("brand_raw", "unknown CPU"), machine["cnnengine"]
     return (
-        f"{cpu}, {info['threads']} threads, {info['isa']}, NumPy {machine['cnnengine']['numpy']}. Times are of the "
+        f"{cpu}, {info['threads']} thread(s), {info['isa']}, NumPy {info['numpy']}. Times are of the "
         f"fastest round; the peak is {info['fma_peak']:.0f} GFLOP/s of multiply-adds in registers and copying moves "
         f"{info['copy_bandwidth']:.0f} GB/s, both measured in the same run."
     )
@@ -79,7 +79,7 @@ def main(argv=None):
     machine, rows = read(options.results)
     if not rows:
         sys.exit(f"{options.results} holds no measurement of the native implementation")
-    print(header(machine, rows))
+    print(header(machine))
     for section in options.sections or SECTIONS:
         if chosen := [row for row in rows if section_of(row) == section]:
             print(f"\n**{SECTIONS[section]}**\n", *table(chosen, section), sep="\n")

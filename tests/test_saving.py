@@ -121,6 +121,14 @@ def nested(k):
     return k.Model(x, [stack(inner(inner(x))), inner(x)]), vectors()
 
 
+def nested_apart(k):
+    i = k.Input((4,))
+    inner = k.Model(i, k.layers.Dense(4, activation="tanh")(i), name="inner")
+    stack = k.Sequential([k.Input((4,)), k.layers.Dense(4), k.layers.Dense(3)], name="stack")
+    x = k.Input((4,))
+    return k.Model(x, [stack(inner(inner(x))), inner(x)]), vectors()
+
+
 def in_sequential(k):
     i = k.Input((4,))
     inner = k.Model(i, k.layers.Dense(4)(i))
@@ -158,10 +166,13 @@ def frozen(k):
     return model, x
 
 
-MODELS = [cnn, branches, dicts, nested, in_sequential, operators, constants, encoder_and_more, frozen]
+MODELS = [cnn, branches, dicts, nested, nested_apart, in_sequential, operators, constants, encoder_and_more, frozen]
 ALL = [pytest.param(make, id=make.__name__) for make in MODELS] + [
     pytest.param(lambda k, case=case: single(k, case), id=case) for case in SINGLE_LAYERS
 ]
+# Keras 3.15 cannot read these two models from its own files: it loses which layers two models have in common.
+TO_KERAS = [case for case in ALL if case.id != "nested"]
+FROM_KERAS = [case for case in ALL if case.id != "encoder_and_more"]
 
 
 @pytest.mark.parametrize("make", ALL)
@@ -187,7 +198,7 @@ def test_weights_round_trip(make, tmp_path):
     assert_same(model, other, x)
 
 
-@pytest.mark.parametrize("make", ALL)
+@pytest.mark.parametrize("make", TO_KERAS)
 def test_opens_in_keras(make, tmp_path):
     keras = import_keras()
     model, x = make(ce)
@@ -200,7 +211,7 @@ def test_opens_in_keras(make, tmp_path):
     assert_same(model, loaded, x, 1e-5)
 
 
-@pytest.mark.parametrize("make", ALL)
+@pytest.mark.parametrize("make", FROM_KERAS)
 def test_opens_from_keras(make, tmp_path):
     keras = import_keras()
     model, x = make(keras)
@@ -227,6 +238,8 @@ def test_config_is_that_of_keras():
 # --- training goes on ---------------------------------------------------------------------------------------------
 
 OPTIMIZERS = {
+    "sgd": lambda k: k.optimizers.SGD(0.05),
+    "schedule": lambda k: k.optimizers.Adam(k.optimizers.schedules.ExponentialDecay(0.05, 2, 0.5)),
     "momentum": lambda k: k.optimizers.SGD(0.05, momentum=0.9, nesterov=True),
     "adam": lambda k: k.optimizers.Adam(0.01),
     "rmsprop": lambda k: k.optimizers.RMSprop(0.01),
@@ -305,7 +318,8 @@ def test_loss_and_metric_objects(tmp_path):
     loaded = saving.load_model(tmp_path / "m.keras")
     assert isinstance(loaded.loss, ce.losses.SparseCategoricalCrossentropy) and loaded.loss.from_logits
     assert loaded.evaluate(*batch(1), verbose=0) == model.evaluate(*batch(1), verbose=0)
-    assert import_keras().saving.load_model(tmp_path / "m.keras").optimizer.get_config()["learning_rate"] == pytest.approx(0.02)
+    theirs = import_keras().saving.load_model(tmp_path / "m.keras")
+    assert theirs.optimizer.get_config()["learning_rate"] == pytest.approx(0.02)
 
 
 def test_several_outputs_compiled(tmp_path):
@@ -405,6 +419,23 @@ def test_own_model_file(tmp_path):
     assert_same(model, loaded, x)
 
 
+class OfSeveral(ce.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.a, self.b = L.Dense(2), L.Dense(2)
+
+    def call(self, inputs):
+        return [self.a(inputs["x"]) + self.b(inputs["y"])]
+
+
+def test_own_model_of_several_inputs(tmp_path):
+    x, model = {"x": vectors(), "y": vectors(size=3)}, OfSeveral()
+    model.predict(x, verbose=0)
+    scramble(model).save(tmp_path / "m.keras")
+    loaded = saving.load_model(tmp_path / "m.keras", custom_objects={"OfSeveral": OfSeveral})
+    assert_same(model, loaded, x)
+
+
 def test_own_model_has_the_paths_of_keras(tmp_path):
     keras = import_keras()
 
@@ -485,6 +516,12 @@ def test_unnamed_loss_is_not_written(tmp_path):
         model.save(tmp_path / "m.keras")
 
 
+def test_a_config_that_cannot_be_read_is_not_written(tmp_path):
+    model = ce.Sequential([ce.Input((4,)), Scale(float("nan"))])
+    with pytest.raises(errors.ConfigError, match="not finite"):
+        model.save(tmp_path / "m.keras")
+
+
 def test_names_of_files(tmp_path):
     model, _ = cnn(ce)
     for name in ("m.h5", "m.hdf5", "m", "m.zip"):
@@ -492,7 +529,7 @@ def test_names_of_files(tmp_path):
             model.save(tmp_path / name)
         with pytest.raises(errors.ConfigError):
             saving.load_model(tmp_path / name)
-    with pytest.raises(errors.ConfigError, match="weights.h5"):
+    with pytest.raises(errors.ConfigError, match="must end in"):
         model.save_weights(tmp_path / "m.h5")
     with pytest.raises(FileNotFoundError):
         saving.load_model(tmp_path / "nothing.keras")
@@ -560,7 +597,7 @@ def test_all_differences_are_listed_and_nothing_is_set(tmp_path):
 def test_missing_weights(tmp_path):
     ce.Sequential([ce.Input((4,)), L.Dense(5)]).save_weights(tmp_path / "m.weights.h5")
     model = ce.Sequential([ce.Input((4,)), L.Dense(5), L.Dense(2)])
-    with pytest.raises(errors.ModelFileError, match="dense_1/vars/0.*missing"):
+    with pytest.raises(errors.ModelFileError, match=r"dense_1/vars/0.*missing"):
         model.load_weights(tmp_path / "m.weights.h5")
 
 

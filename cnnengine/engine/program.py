@@ -126,8 +126,9 @@ class NativeProgram:
     def run(self, inputs):
         """Outputs for contiguous input arrays of the program's shapes and storage types. Raises ShapeError."""
         for array, spec in zip(inputs, self.input_specs, strict=True):
-            if array.shape != spec.shape or array.dtype != STORAGE[spec.dtype] or not array.flags.c_contiguous:
-                raise ShapeError(f"Expected a contiguous array of {spec}. Received: {array.dtype} {array.shape}")
+            fits = isinstance(array, np.ndarray) and array.flags.c_contiguous and array.shape == spec.shape
+            if not fits or array.dtype != STORAGE[spec.dtype]:
+                raise ShapeError(f"Expected a contiguous array of {spec}. Received: {type(array)} {np.shape(array)}")
         outputs = [np.empty(spec.shape, STORAGE[spec.dtype]) for spec in self.output_specs]
         threads = 1 if self._alone else CONFIG.threads
         arena = self._take_arena(threads)

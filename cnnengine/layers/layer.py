@@ -126,7 +126,9 @@ class Layer:
         shape = checked_spec((shape,) if isinstance(shape, int) else tuple(shape or ()), dtype).shape
         _take_from_budget(shape)
         default = "glorot_uniform" if dtype == "float32" else "zeros"
-        value = np.asarray(initializers.get(initializer or default)(shape, dtype=dtype))
+        make = initializers.get(initializer or default)
+        make = make if CONTEXT.weight_budget is None else initializers.Zeros()  # the file has the values
+        value = np.asarray(make(shape, dtype=dtype))
         if value.shape != shape:
             raise ShapeError(f"The initializer made a value of shape {value.shape}. Expected: {shape}")
         name = name or "variable"

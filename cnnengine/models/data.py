@@ -1,5 +1,7 @@
 """Batches: from arrays (or anything that gives batches) to what a step takes."""
 
+import itertools
+
 import numpy as np
 
 from cnnengine.core.errors import ConfigError, DTypeError, ShapeError
@@ -29,6 +31,19 @@ def unpack(data):
     return (*data, None, None)[:3]
 
 
+def checked_parts(*parts):
+    """x, y and sample weights as (structures of) arrays, and their number of samples. Raises ShapeError, DTypeError."""
+    names = ("x", "y", "sample_weight")
+    parts = [
+        None if part is None else map_structure(lambda a, n=name: None if a is None else as_numbers(a, n), part)
+        for part, name in zip(parts, names)
+    ]
+    counts = {a.shape[0] for part in parts for a in flatten(part) if a is not None}
+    if len(counts) != 1:
+        raise ShapeError(f"x, y and sample_weight must have the same number of samples. Received: {sorted(counts)}")
+    return parts, counts.pop()
+
+
 class ArrayBatches:
     """Batches of arrays held in memory.
 
@@ -42,16 +57,7 @@ class ArrayBatches:
     def __init__(self, x, y=None, sample_weight=None, batch_size=32, shuffle=False, seed=None):
         if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise ConfigError(f"batch_size must be an int of at least 1. Received: {batch_size!r}")
-        names = ("x", "y", "sample_weight")
-        parts = [
-            None if part is None else map_structure(lambda a, n=name: as_numbers(a, n), part)
-            for part, name in zip((x, y, sample_weight), names)
-        ]
-        self.x, self.y, self.sample_weight = parts
-        counts = {a.shape[0] for part in parts if part is not None for a in flatten(part)}
-        if len(counts) != 1:
-            raise ShapeError(f"x, y and sample_weight must have the same number of samples. Received: {sorted(counts)}")
-        self.samples = counts.pop()
+        (self.x, self.y, self.sample_weight), self.samples = checked_parts(x, y, sample_weight)
         self.batch_size = int(batch_size)
         self.shuffle = shuffle
         self._seed = next_seed() if shuffle and seed is None else seed
@@ -73,9 +79,13 @@ class ArrayBatches:
             stop = min(start + self.batch_size, self.samples)
             pick = slice(start, stop) if order is None else order[start:stop]
             yield tuple(
-                None if part is None else map_structure(lambda a, p=pick: a[p], part)
+                None if part is None else map_structure(lambda a, p=pick: None if a is None else a[p], part)
                 for part in (self.x, self.y, self.sample_weight)
             )
+
+
+    def end_epoch(self):
+        """All batches of an epoch have been taken."""
 
 
 class GivenBatches:
@@ -95,23 +105,26 @@ class GivenBatches:
     @property
     def steps(self):
         """Batches in an epoch, None when not known before its end."""
-        if self._steps is not None:
+        if not self._is_indexed:
             return self._steps
-        return len(self._source) if self._is_indexed else None
+        return len(self._source) if self._steps is None else min(self._steps, len(self._source))
 
-    def batches(self, epoch=0):
+    def _items(self):
         if self._is_indexed:
-            for i in range(self.steps):
-                yield unpack(self._source[i])
-            if hasattr(self._source, "on_epoch_end"):
-                self._source.on_epoch_end()
-            return
+            return (self._source[i] for i in range(self.steps))
         if self._iterator is None or self._steps is None:
             self._iterator = iter(self._source)
-        for count, batch in enumerate(self._iterator, 1):
-            yield unpack(batch)
-            if count == self._steps:
-                return
+        return itertools.islice(self._iterator, self._steps)
+
+    def batches(self, epoch=0):
+        """Yield (x, y, sample_weight) of one epoch."""
+        for item in self._items():
+            yield tuple(checked_parts(*unpack(item))[0])
+
+    def end_epoch(self):
+        """Tell the source, which may want to choose another order."""
+        if hasattr(self._source, "on_epoch_end"):
+            self._source.on_epoch_end()
 
 
 def make_batches(x, y, sample_weight, batch_size, shuffle=False, steps=None):

@@ -103,14 +103,18 @@ def _widths(columns, line_length, positions):
         base = 88 if "Connected to" not in columns else 108
         line_length = min(base + 12 * ("Trainable" in columns), shutil.get_terminal_size((80, 24)).columns - 4)
     ends = [int(p * line_length) if p <= 1 else int(p) for p in positions]
-    return [max(end - start - 1, 8) for start, end in zip([0, *ends], ends)]
+    widths, spare = [], 3 * len(columns) + 1  # what borders and padding take, shared from left to right as Keras does
+    for i, (start, end) in enumerate(zip([0, *ends], ends)):
+        share = round(spare / (len(columns) - i))
+        widths.append(max(end - start + 2 - share, 3))
+        spare -= share
+    return widths
 
 
 def _cell(text, width):
-    """Lines of a cell; a long layer name wraps before its "("."""
-    if len(text) <= width:
-        return [text]
-    return textwrap.wrap(text, width, break_long_words=True, break_on_hyphens=False) or [""]
+    """Lines of a cell: wrapped between words; a word that is longer than a line is cut."""
+    text = re.sub(rf"\S{{{width + 1},}}", lambda word: word[0][: width - 1] + "…", text)
+    return [text] if len(text) <= width else textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def _line(cells, widths, aligns, bar="│"):

@@ -5,7 +5,7 @@ import numpy as np
 from cnnengine import metrics as metrics_module
 from cnnengine import optimizers
 from cnnengine.callbacks import CallbackList
-from cnnengine.core.errors import ConfigError
+from cnnengine.core.errors import ConfigError, ShapeError
 from cnnengine.core.tree import flatten, form_of, map_structure, pack_like
 from cnnengine.models.compiled import CompiledLoss, check_losses, leaves_of
 from cnnengine.models.data import ArrayBatches, class_weights, make_batches, split_validation, steps_of
@@ -127,6 +127,8 @@ class Trainer:
         """Run one training or evaluation step on a batch."""
         x = self._in_order(x)
         arrays = self._as_inputs(x)
+        if any(array.shape[0] == 0 for array in arrays):
+            raise ShapeError("A step needs samples. Received: an empty batch")
         if self._compiled_loss is None:
             self._resolve_loss(x, arrays, y)
         self._compiled_loss.check(y)
@@ -249,12 +251,15 @@ class Trainer:
     def _epoch(self, batches, epoch, steps, listeners):
         listeners.on_epoch_begin(epoch)
         self.reset_metrics()
+        i = -1
         for i, (x, y, weight) in enumerate(batches.batches(epoch)):
             listeners.on_train_batch_begin(i)
             self._step(x, y, weight, training=True)
             listeners.on_train_batch_end(i, self._logs)
             if self.stop_training or (steps is not None and i + 1 >= steps):
                 break
+        _need_batches(i + 1)
+        batches.end_epoch()
         return self._logs()
 
     def _validation(self, data, batch_size, steps):
@@ -312,6 +317,7 @@ class Trainer:
         if listeners:
             listeners.on_test_begin()
         self.reset_metrics()
+        i = -1
         for i, (x, y, weight) in enumerate(batches.batches()):
             if listeners:
                 listeners.on_test_batch_begin(i)
@@ -320,6 +326,7 @@ class Trainer:
                 listeners.on_test_batch_end(i, self._logs)
             if steps is not None and i + 1 >= steps:
                 break
+        _need_batches(i + 1)
         logs = self._logs()
         if listeners:
             listeners.on_test_end(logs)
@@ -359,7 +366,7 @@ class Trainer:
         return self._run(x, False)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
-        """One step of training on one batch; returns as `evaluate` does, with metrics that go on from call to call."""
+        """One step of training on one batch; returns the loss and metrics of this batch, in the forms of `evaluate`."""
         self._need_compile()
         if class_weight is not None:
             if sample_weight is not None:
@@ -376,9 +383,15 @@ class Trainer:
         batch = ArrayBatches(x, y, sample_weight, batch_size=1)
         if batch.samples:
             self._check_targets(x, y)
+        self.reset_metrics()
         self._step(batch.x, batch.y, batch.sample_weight, training)
         logs = self._logs()
         return logs if return_dict else self._as_list(logs)
+
+
+def _need_batches(count):
+    if count == 0:
+        raise ShapeError("The data have no samples: expected at least one batch. Received: none")
 
 
 def metric_state(metric):

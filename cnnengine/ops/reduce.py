@@ -83,7 +83,7 @@ def _runs(axes):
 
 
 def reduce_axes(func, x, axis, keepdims=False, scale=1.0):
-    """scale * f over the given axes (None: all); `func` is a name of codes.REDUCE. Raises ShapeError."""
+    """f over the given axes (None: all), a sum times `scale`; `func` is a name of codes.REDUCE. Raises ShapeError."""
     shape = spec_of(x).shape
     axes = normal_axes(axis, len(shape))
     if func in ("max", "min") and any(shape[i] == 0 for i in axes):

@@ -4,7 +4,8 @@ Files:
     hdf5_write.py, hdf5_read.py   the part of HDF5 that Keras's files use
     archive.py, strict_json.py    zip and JSON, read without trust
     weights.py                    which weight stands where
-    graph_config.py, operations.py  configs of models and of plain operations in them
+    config_write.py, config_read.py, operations.py
+                                  configs of models, and of plain operations in them
     model_file.py, cloning.py     what users call
 
 models/ knows nothing of files: its methods save, load_weights and so on are put into its classes here.
@@ -22,7 +23,18 @@ from cnnengine.core.registry import (
 from cnnengine.core.registry import deserialize as deserialize_keras_object
 from cnnengine.core.registry import serialize as serialize_keras_object
 from cnnengine.saving.cloning import clone_model, reduce_model, restore_model
-from cnnengine.saving.graph_config import install
+from cnnengine.saving.config_read import (
+    compile_from_config,
+    functional_from_config,
+    model_from_config,
+    sequential_from_config,
+)
+from cnnengine.saving.config_write import (
+    compile_config,
+    functional_config,
+    sequential_build_config,
+    sequential_config,
+)
 from cnnengine.saving.model_file import (
     load_model,
     load_weights,
@@ -38,14 +50,27 @@ __all__ = [
     "register_keras_serializable", "save_model", "save_weights", "serialize_keras_object",
 ]  # fmt: skip
 
-install(
-    models.Model,
-    save=save_model,
-    save_weights=save_weights,
-    load_weights=load_weights,
-    to_json=model_to_json,
-    __reduce__=reduce_model,
-    __setstate__=restore_model,
-)
+_METHODS = {
+    models.Model: {
+        "save": save_model,
+        "save_weights": save_weights,
+        "load_weights": load_weights,
+        "to_json": model_to_json,
+        "from_config": classmethod(model_from_config),
+        "get_compile_config": compile_config,
+        "compile_from_config": compile_from_config,
+        "__reduce__": reduce_model,
+        "__setstate__": restore_model,
+    },
+    models.Functional: {"get_config": functional_config, "from_config": classmethod(functional_from_config)},
+    models.Sequential: {
+        "get_config": sequential_config,
+        "from_config": classmethod(sequential_from_config),
+        "get_build_config": sequential_build_config,
+    },
+}
+for _class, _functions in _METHODS.items():
+    for _name, _function in _functions.items():
+        setattr(_class, _name, _function)
 for _function in (clone_model, load_model, model_from_json, save_model):
     setattr(models, _function.__name__, _function)

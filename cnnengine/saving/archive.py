@@ -6,7 +6,14 @@ import zipfile
 import zlib
 from contextlib import contextmanager
 
-from cnnengine.core.errors import CorruptFile, ModelFileError, TooLarge, TruncatedFile, UnsafeContent, UnsupportedVersion
+from cnnengine.core.errors import (
+    CorruptFile,
+    ModelFileError,
+    TooLarge,
+    TruncatedFile,
+    UnsafeContent,
+    UnsupportedVersion,
+)  # fmt: skip
 
 _MAX_MEMBERS = 1000
 _MAX_GROWTH = 8  # members together, over the size of the file; Keras and cnnengine store them as they are

@@ -18,8 +18,7 @@ def clone_model(model):
     """
     with registry.recording_custom() as custom:
         text = config_text(model)
-    copy = model_from_json(text, custom, compile=False)
-    return copy
+    return model_from_json(text, custom, compile=False)
 
 
 def reduce_model(model):
@@ -56,5 +55,3 @@ def restore_model(model, state):
     """Set the attributes of a model that `_blank` has made; what belongs to one object alone is made anew."""
     fresh = vars(Model(name=state["name"]))
     vars(model).update({key: fresh[key] for key in _NOT_COPIED} | state)
-    if model.optimizer is not None and model.optimizer.built:
-        model.optimizer._index = {id(v): i for i, v in enumerate(model.optimizer._trained)}

@@ -1,9 +1,9 @@
 """Reading the HDF5 files that Keras and cnnengine write, without trusting them.
 
 Only the classic layout is understood: symbol-table groups and contiguous or compact arrays of numbers. Everything that
-would lead outside of the file (links, external storage, virtual datasets) or needs a filter is refused. Every address is
-checked against the file's real size, every object is visited once, and arrays are views of the file's bytes: nothing is
-allocated because the file says so.
+would lead outside of the file (links, external storage, virtual datasets) or needs a filter is refused. Every address
+is checked against the file's real size, every object is visited once, and arrays are views of the file's bytes:
+nothing is allocated because the file says so.
 
 Source: HDF5 File Format Specification Version 3.0, The HDF Group.
 """
@@ -164,7 +164,8 @@ class _File:
             if mark == b"TREE" and kind == 0:
                 todo.extend(self.unpack("<Q", address + 32 + 16 * i)[0] for i in range(used))
             elif mark == b"SNOD":
-                out.extend(self._symbol(address + 8 + ENTRY * i, names, taken) for i in range(_checked_count(kind, used)))
+                places = range(address + 8, address + 8 + ENTRY * _checked_count(kind, used), ENTRY)
+                out.extend(self._symbol(place, names, taken) for place in places)
             else:
                 raise CorruptFile("HDF5: a group with a damaged index")
         return out
@@ -233,7 +234,7 @@ def _checked_count(version, used):
 
 
 def _shape(message):
-    version, rank, flags = message[0], message[1], message[2]
+    version, rank = message[0], message[1]
     if version not in (1, 2) or rank > 32 or (version == 2 and message[3] == 2):
         raise CorruptFile("HDF5: an array without a proper shape")
     start = 8 if version == 1 else 4

@@ -10,7 +10,7 @@ from cnnengine.core.context import weight_budget
 from cnnengine.core.errors import CnnEngineError, ConfigError, CorruptFile, ModelFileError, UnsupportedVersion
 from cnnengine.core.files import atomic_write
 from cnnengine.models import Model
-from cnnengine.saving import archive, graph_config, hdf5_read, hdf5_write, strict_json, weights
+from cnnengine.saving import archive, config_write, hdf5_read, hdf5_write, strict_json, weights
 
 METADATA, CONFIG, WEIGHTS, WEIGHTS_NPZ = "metadata.json", "config.json", "model.weights.h5", "model.weights.npz"
 _KERAS_VERSION = "3.15.1"  # whose form the files have
@@ -46,9 +46,14 @@ def config_text(model, **options):
     Raises:
         ConfigError: for what cannot be written: Lambda layers, unnamed functions.
     """
-    with graph_config.sharing(model):
+    with config_write.sharing(model):
         record = registry.serialize(model)
-    return json.dumps(record, **options)
+    text = json.dumps(record, **options)
+    try:
+        strict_json.parse(text, "The config of the model")  # what could not be read must not be written
+    except ModelFileError as error:
+        raise ConfigError(f"The model cannot be written. {error}") from None
+    return text
 
 
 def write_model(model, file):
@@ -79,6 +84,11 @@ def read_model(data, custom_objects=None, compile=True):
     groups = hdf5_read.read(members[WEIGHTS])
     if model.built:
         weights.load(model, groups)
+    elif any(groups.values()):
+        raise CorruptFile(
+            f'The file has weights, but its config does not say for which input the model "{model.name}" was built. '
+            "Make the model in code, call it once, and use load_weights"
+        )
     return model
 
 

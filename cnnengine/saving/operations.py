@@ -17,8 +17,8 @@ _NAMES = {
     "keras.src.ops.math": "erf logsumexp rsqrt",
     "keras.src.ops.core": "cast",
     "keras.src.ops.nn": """average_pool binary_crossentropy categorical_crossentropy conv depthwise_conv elu gelu
-        hard_sigmoid hard_silu leaky_relu log_sigmoid log_softmax max_pool moments one_hot relu relu6 selu separable_conv
-        sigmoid silu softmax softplus softsign sparse_categorical_crossentropy threshold""",
+        hard_sigmoid hard_silu leaky_relu log_sigmoid log_softmax max_pool moments one_hot relu relu6 selu
+        separable_conv sigmoid silu softmax softplus softsign sparse_categorical_crossentropy threshold""",
 }
 _OTHER_NAMES = {"abs": "absolute", "hard_swish": "hard_silu", "swish": "silu", "prod_": "prod"}
 _CALLED_WITH = {  # arguments of the call, where it is not the first one alone
@@ -80,8 +80,8 @@ def to_record(layer, nodes, write_tensors):
         args = [bound.arguments.pop(key) for key in called_with if key in bound.arguments]
         config = bound.arguments
         inbound.append({"args": write_tensors(args), "kwargs": {}})
-    record = {"module": module, "class_name": class_name, "config": serialize(dict(config)), "registered_name": class_name}
-    return record | {"name": layer.name, "inbound_nodes": inbound}
+    record = {"module": module, "class_name": class_name, "config": serialize(dict(config))}
+    return record | {"registered_name": class_name, "name": layer.name, "inbound_nodes": inbound}
 
 
 def from_record(record):

@@ -1,4 +1,4 @@
-"""JSON from files of unknown origin: bounded in size, depth and number of objects, without what JSON leaves undefined."""
+"""JSON from files of unknown origin: bounded in size, depth and number of objects, strict where parsers differ."""
 
 import json
 import math
@@ -47,7 +47,7 @@ def _check_nesting(text, what):
         depth += 1 if opens else -1
         containers += opens
         if depth > MAX_DEPTH or containers > MAX_CONTAINERS:
-            raise TooLarge(f"{what} is nested more than {MAX_DEPTH} deep, or has over {MAX_CONTAINERS} lists and objects")
+            raise TooLarge(f"{what}: more than {MAX_DEPTH} levels, or {MAX_CONTAINERS} lists and objects")
 
 
 def _unique(pairs):

@@ -94,15 +94,11 @@ def _keeps_its_own_way(layer):
 
 def _state(thing):
     """{"0": array, ...} of what an object itself keeps."""
-    if isinstance(thing, Optimizer):
-        return {str(i): variable.array for i, variable in enumerate(thing.variables)}
-    if _keeps_its_own_way(thing):
+    if isinstance(thing, Layer) and _keeps_its_own_way(thing):
         store = {}
         thing.save_own_variables(store)
         return {str(key): np.asarray(value) for key, value in store.items()}
-    return {
-        str(i): variable.array for i, variable in enumerate((*thing._trainable_variables, *thing._non_trainable_variables))
-    }
+    return {str(i): variable.array for i, variable in enumerate(_variables(thing))}
 
 
 def to_groups(model):
@@ -135,7 +131,7 @@ def load(model, groups, skip_mismatch=False):
         ConfigError: the model has no weights yet.
     """
     if not model.built:
-        raise ConfigError(f'Model "{model.name}" has no weights yet: build it by calling it or model.build(shape) first')
+        raise ConfigError(f'Model "{model.name}" has no weights yet: build it by calling it or model.build(shape)')
     fitting, differences, known = [], [], set()
     for path, thing, owner in places(model):
         known.add(_vars(path))
@@ -183,9 +179,9 @@ def _optimizer_state(optimizer, owner, stored):
         return []
     if not optimizer.built and isinstance(owner, Model):
         optimizer.build(owner.trainable_weights)
-    if len(stored) <= 2 and set(stored) <= {"0", "1"}:
-        return []  # saved before the first step: there is no state yet
     if _differences("optimizer", optimizer, stored):
+        if set(stored) <= {"0", "1"}:
+            return []  # step number and learning rate alone: saved before the first step, there is no state yet
         warnings.warn(
             f'The state of the optimizer "{optimizer.name}" is not loaded: the file has that of another one, with '
             f"{len(stored)} variables. Expected: {len(optimizer.variables)}"

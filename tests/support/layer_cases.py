@@ -122,7 +122,7 @@ CASES = [
         "BatchNormalization", (5, 4, 3), {}, {"axis": 1}, {"scale": False, "epsilon": 1.001e-5, "momentum": 0.9},
         {"center": False, "beta_initializer": "ones", "gamma_regularizer": "l2"}, wrong=None,
     ),
-    *_cases("BatchNormalization", (6,), {}, {"gamma_initializer": "zeros", "moving_variance_initializer": "ones"}),
+    *_cases("BatchNormalization", (6,), {}, {"moving_mean_initializer": "ones"}),
     *[
         LayerCase("Activation", {"activation": name}, ((4, 5),))
         for name in ("relu", "sigmoid", "tanh", "softmax", "elu", "selu", "gelu", "silu", "softplus", "softsign",

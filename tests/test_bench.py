@@ -1,0 +1,64 @@
+"""The benchmarks cover all operations, and the report says what was measured."""
+
+import json
+
+import pytest
+
+from bench import report
+from bench.cases import CASES
+from cnnengine import _native as native
+
+
+def test_every_operation_is_measured():
+    assert set(CASES) == set(native.OPS)
+
+
+@pytest.mark.parametrize("op", native.OPS)
+def test_cases_name_the_fields_and_all_buffers(op):
+    info = native.OPS[op]
+    for case in CASES[op]:
+        assert set(case.fields) == {name for name, _ in info.fields}, case.name
+        assert len(case.inputs) == len(info.inputs) and len(case.outputs) == len(info.outputs), case.name
+
+
+def _entry(op, shape, implementation, seconds, **rates):
+    info = {"op": op, "shape": shape, "implementation": implementation, **rates}
+    return {"group": f"{op} {shape}", "stats": {"min": seconds}, "extra_info": info}
+
+
+@pytest.fixture
+def results(tmp_path):
+    machine = {"isa": "avx2", "threads": 2, "numpy": "2.0.0", "fma_peak": 200.4, "copy_bandwidth": 30.2}
+    entries = [
+        _entry("matmul_fwd", "2x3 @ 3x4", "native", 0.002, gflops=150.0, peak_share=0.75),
+        _entry("matmul_fwd", "2x3 @ 3x4", "reference", 0.005, gflops=60.0, peak_share=0.3),
+        _entry("fill", "5", "native", 4e-6, gbytes=12.34),
+        _entry("predict", "MLP: batch 1", "native", 0.25, gflops=1.0, peak_share=0.005),
+        _entry("select", "7", "reference", 0.25, gbytes=1.0),
+    ]
+    path = tmp_path / "results.json"
+    run = {"machine_info": {"cpu": {"brand_raw": "Some CPU"}, "cnnengine": machine}, "benchmarks": entries}
+    path.write_text(json.dumps(run))
+    return str(path)
+
+
+def test_report_prints_one_row_a_case(results, capsys):
+    report.main([results])
+    text = capsys.readouterr().out
+    assert text.startswith("Some CPU, 2 thread(s), avx2, NumPy 2.0.0.") and "200 GFLOP/s" in text and "30 GB/s" in text
+    assert "| `matmul_fwd` | 2x3 @ 3x4 | 2 | 5 | 2.5× | 150 | 75 |" in text
+    assert "| `fill` | 5 | 0.0040 |  |  | 12.3 |" in text
+    assert "| predict | MLP: batch 1 | 250 |  |  | 1 | 0 |" in text
+    assert "select" not in text  # never measured in C
+
+
+def test_report_prints_the_sections_asked_for(results, capsys):
+    report.main([results, "moves"])
+    text = capsys.readouterr().out
+    assert "fill" in text and "matmul_fwd" not in text and "predict" not in text
+
+
+def test_report_refuses_an_unknown_section(results, capsys):
+    with pytest.raises(SystemExit):
+        report.main([results, "speed"])
+    assert "Received: speed" in capsys.readouterr().err

@@ -1,0 +1,287 @@
+"""Each pass alone: the same results from fewer nodes, and nothing done where it is not allowed."""
+
+import numpy as np
+import pytest
+
+from cnnengine import ops
+from cnnengine.core.variable import Variable
+from cnnengine.graph.gradients import gradients
+from cnnengine.graph.passes import optimise
+from cnnengine.graph.passes.dead_code import drop_dead_code
+from cnnengine.graph.passes.fold_batch_norm import fold_batch_norm
+from cnnengine.graph.passes.fuse_epilogue import fuse_epilogue
+from cnnengine.graph.trace import trace
+from cnnengine.ops.batch_norm import batch_normalise, batch_stats
+from cnnengine.ops.conv2d import conv2d, depthwise2d
+from cnnengine.ops.matmul import dense
+from tests.support.programs import names, normal, run, run64, specs_of, traced
+
+
+def check(rewrite, function, expected, *arrays, folded=False):
+    """The pass makes the expected operations of a function's graph, and they compute what it computes.
+
+    With `folded` the names of what runs once for a state of the weights are left out.
+    """
+    arrays = arrays or (normal(2, 6, 5, 4),)
+    plain, rewritten = traced(function, *arrays), rewrite(traced(function, *arrays))
+    found = [name for name in names(rewritten) if not folded or name not in ("unary_fwd", "binary")]
+    assert found == expected.split()
+    for one, other in zip(run64(rewritten, *arrays), run64(plain, *arrays), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+    for one, other in zip(run(rewritten, *arrays), run64(plain, *arrays), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+    return rewritten
+
+
+# --- dead code --------------------------------------------------------------------------------------------------------
+
+
+def test_what_nobody_reads_is_dropped():
+    def function(x):
+        unused = ops.exp(ops.tanh(x))
+        ops.matmul(unused, np.ones((4, 2)))
+        return ops.square(ops.tanh(x))
+
+    check(drop_dead_code, function, "unary_fwd unary_fwd")
+
+
+def test_what_an_update_reads_stays():
+    v = Variable(np.zeros(3))
+
+    def function(x):
+        v.assign(ops.exp(x))
+        ops.log(x)
+        return []
+
+    graph = drop_dead_code(traced(function, np.ones(3)))
+    assert names(graph) == ["unary_fwd"] and len(graph.updates) == 1
+    run(graph, np.zeros(3, np.float32))
+    assert list(v.numpy()) == [1, 1, 1]
+
+
+def test_one_used_output_keeps_a_node():
+    check(drop_dead_code, lambda x: batch_stats(ops.exp(x))[1], "unary_fwd batch_norm_stats")
+
+
+# --- fusing -----------------------------------------------------------------------------------------------------------
+
+W, DEPTHWISE, VECTOR = normal(3, 3, 4, 4), normal(3, 3, 4, 1), np.full(4, 0.5, np.float32)
+PRODUCERS = {
+    "conv2d_fwd": lambda x: conv2d(x, W, VECTOR, padding="same"),
+    "depthwise2d_fwd": lambda x: depthwise2d(x, DEPTHWISE, VECTOR, padding="same"),
+    "matmul_fwd": lambda x: ops.matmul(x, W[0, 0]),
+    "batch_norm_fwd": lambda x: batch_normalise(x, VECTOR, VECTOR, VECTOR, VECTOR),
+}
+TAKE_ADDEND = [name for name in PRODUCERS if name not in ("depthwise2d_fwd", "matmul_fwd")]
+
+
+def make(name, x):
+    """An operation's result; a product's directly, without the view that follows it."""
+    return ops.reshape(PRODUCERS[name](x), x.shape)
+
+
+ACTIVATIONS = {
+    "relu": ops.relu, "relu6": ops.relu6, "leaky_relu": ops.leaky_relu, "sigmoid": ops.sigmoid, "tanh": ops.tanh,
+    "silu": ops.silu, "gelu": ops.gelu, "affine": lambda x: x * 2.0 + 1.0, "clip": lambda x: ops.clip(x, -0.5, 0.7),
+    "abs": ops.abs, "power": lambda x: x**3, "threshold": lambda x: ops.threshold(x, 0.1, -2.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in PRODUCERS if name != "matmul_fwd"])
+@pytest.mark.parametrize("act", ACTIVATIONS)
+def test_an_activation_is_taken(name, act):
+    second = " unary_fwd" if act == "affine" else ""  # two passes: the second finds an activation there
+    check(fuse_epilogue, lambda x: ACTIVATIONS[act](PRODUCERS[name](x)), name + second)
+
+
+def test_an_activation_of_a_product_is_taken():
+    check(fuse_epilogue, lambda x: ops.relu(ops.matmul(x, W[0, 0])), "matmul_fwd", normal(5, 4))
+
+
+def test_a_test_keeps_its_dtype():
+    graph = check(fuse_epilogue, lambda x: ops.isnan(PRODUCERS["conv2d_fwd"](x)), "conv2d_fwd")
+    assert graph.outputs[0].dtype == "bool"
+
+
+@pytest.mark.parametrize("name", TAKE_ADDEND)
+@pytest.mark.parametrize("left", [False, True])
+def test_an_addition_and_then_an_activation_are_taken(name, left):
+    def function(x):
+        y = PRODUCERS[name](x)
+        return ops.relu(ops.add(x, y) if left else ops.add(y, x))
+
+    check(fuse_epilogue, function, name)
+
+
+def test_an_addition_to_a_product_is_taken():
+    check(fuse_epilogue, lambda x: ops.relu(ops.matmul(x, W[0, 0]) + x), "matmul_fwd", normal(5, 4))
+
+
+def test_of_two_candidates_the_later_takes_the_addition():
+    def function(x):
+        return ops.relu(ops.add(conv2d(x, W, padding="same"), batch_normalise(x, VECTOR, VECTOR)))
+
+    graph = check(fuse_epilogue, function, "conv2d_fwd batch_norm_fwd")
+    assert graph.nodes[0].attrs["act"] == 0 and graph.nodes[1].inputs[5] is not None
+
+
+def test_a_chain_of_blocks():
+    def function(x):
+        for _ in range(3):
+            y = ops.relu(batch_normalise(conv2d(x, W, padding="same"), VECTOR, VECTOR))
+            x = ops.relu(conv2d(y, W, VECTOR, padding="same") + x)
+        return x
+
+    check(fuse_epilogue, function, "conv2d_fwd batch_norm_fwd conv2d_fwd " * 3)
+
+
+def _shared(x):
+    y = PRODUCERS["conv2d_fwd"](x)
+    return [ops.relu(y), ops.exp(y)]
+
+
+NOT_FUSED = {
+    "two_readers": (_shared, "conv2d_fwd unary_fwd unary_fwd"),
+    "an_output": (lambda x: (y := PRODUCERS["conv2d_fwd"](x), ops.relu(y)), "conv2d_fwd unary_fwd"),
+    "activation_there": (lambda x: ops.tanh(ops.relu(PRODUCERS["conv2d_fwd"](x))), "conv2d_fwd unary_fwd"),
+    "addition_after_activation": (lambda x: ops.relu(PRODUCERS["conv2d_fwd"](x)) + x, "conv2d_fwd binary"),
+    "two_additions": (lambda x: PRODUCERS["conv2d_fwd"](x) + x + ops.exp(x), "unary_fwd conv2d_fwd binary"),
+    "itself": (lambda x: (lambda y: y + y)(PRODUCERS["conv2d_fwd"](x)), "conv2d_fwd binary"),
+    "other_shape": (lambda x: PRODUCERS["conv2d_fwd"](x) + x[:, :1], "slice conv2d_fwd binary"),
+    "other_function": (lambda x: PRODUCERS["conv2d_fwd"](x) * x, "conv2d_fwd binary"),
+    "depthwise_addition": (lambda x: PRODUCERS["depthwise2d_fwd"](x) + x, "depthwise2d_fwd binary"),
+    "another_producer": (lambda x: ops.relu(ops.exp(x)), "unary_fwd unary_fwd"),
+    "view_between": (lambda x: ops.relu(ops.reshape(PRODUCERS["conv2d_fwd"](x), (-1,))), "conv2d_fwd unary_fwd"),
+    "bool_addend": (lambda x: PRODUCERS["conv2d_fwd"](x) + ops.greater(x, 0), "binary conv2d_fwd binary"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_FUSED)
+def test_not_fused(name):
+    function, expected = NOT_FUSED[name]
+    actual = names(fuse_epilogue(traced(function, normal(2, 6, 5, 4))))
+    assert sorted(actual) == sorted(expected.split())
+    check(fuse_epilogue, function, " ".join(actual))
+
+
+def test_not_fused_when_an_update_reads_the_argument():
+    v = Variable(np.zeros((2, 6, 5, 4)))
+
+    def function(x):
+        y = PRODUCERS["conv2d_fwd"](x)
+        v.assign(y)
+        return ops.relu(y)
+
+    check(fuse_epilogue, function, "conv2d_fwd unary_fwd")
+
+
+@pytest.mark.parametrize(("act", "is_taken"), [(ops.relu, True), (ops.tanh, True), (ops.silu, False), (ops.gelu, False)])
+def test_in_training_only_activations_whose_derivative_reads_the_result(act, is_taken):
+    w = Variable(W)
+
+    def step(tracer, x):
+        loss = ops.sum(ops.square(act(conv2d(x, w, padding="same"))))
+        return [loss, *gradients(tracer.graph, loss, [tracer.leaf(w), x])]
+
+    x = normal(2, 6, 5, 4)
+    plain, fused = (trace(step, specs_of([x])).graph for _ in range(2))
+    fused = optimise(fused)
+    acts = [node.attrs["act"] for node in fused.nodes if node.op.name == "conv2d_fwd"]
+    assert (acts != [0]) == is_taken
+    for one, other in zip(run64(fused, x), run64(plain, x), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+# --- folding ------------------------------------------------------------------------------------------------------------
+
+
+def variables(*shapes):
+    """One Variable a shape; its numbers are positive, so that they may be variances."""
+    return [Variable(np.abs(normal(*shape, seed=i)) + 0.5) for i, shape in enumerate(shapes)]
+
+
+KERNEL, DEPTH_KERNEL, MATRIX, BIAS, MEAN, VAR, GAMMA, BETA = variables((3, 3, 4, 4), (3, 3, 2, 2), (4, 4), *[(4,)] * 5)
+GROUPED = variables((3, 3, 2, 4))[0]
+FOLDED = {
+    "conv": (lambda x: batch_normalise(conv2d(x, KERNEL, BIAS), MEAN, VAR, GAMMA, BETA), "conv2d_fwd"),
+    "no_bias": (lambda x: batch_normalise(conv2d(x, KERNEL), MEAN, VAR, GAMMA, BETA), "conv2d_fwd"),
+    "no_gamma": (lambda x: batch_normalise(conv2d(x, KERNEL, BIAS), MEAN, VAR, None, BETA, 0.1), "conv2d_fwd"),
+    "nothing": (lambda x: batch_normalise(conv2d(x, KERNEL), MEAN, VAR), "conv2d_fwd"),
+    "groups": (lambda x: batch_normalise(conv2d(x, GROUPED, BIAS, groups=2), MEAN, VAR, GAMMA), "conv2d_fwd"),
+    "two": (
+        lambda x: batch_normalise(conv2d(batch_normalise(conv2d(x, KERNEL), MEAN, VAR), KERNEL), VAR, MEAN, GAMMA),
+        "conv2d_fwd conv2d_fwd",
+    ),
+    "twice": (
+        lambda x: batch_normalise(batch_normalise(conv2d(x, KERNEL), MEAN, VAR), VAR, MEAN, GAMMA),
+        "conv2d_fwd batch_norm_fwd",
+    ),
+    "shared_kernel": (
+        lambda x: [batch_normalise(conv2d(x, KERNEL), MEAN, VAR), conv2d(x, KERNEL)], "conv2d_fwd conv2d_fwd"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_constant_normalisation_is_folded(name):
+    function, expected = FOLDED[name]
+    check(fold_batch_norm, function, expected, folded=True)
+
+
+def test_folding_into_a_depthwise_convolution_and_a_product():
+    x = normal(2, 6, 5, 2)
+    check(
+        fold_batch_norm,
+        lambda x: batch_normalise(depthwise2d(x, DEPTH_KERNEL, BIAS), MEAN, VAR, GAMMA, BETA),
+        "depthwise2d_fwd", x, folded=True,
+    )  # fmt: skip
+    check(
+        fold_batch_norm,
+        lambda x: batch_normalise(dense(x, MATRIX, BIAS), MEAN, VAR, GAMMA, BETA),
+        "matmul_fwd", normal(5, 4), folded=True,
+    )  # fmt: skip
+
+
+def _after_two_readers(x):
+    y = conv2d(x, KERNEL)
+    return [batch_normalise(y, MEAN, VAR), ops.exp(y)]
+
+
+NOT_FOLDED = {
+    "batch_statistics": lambda x: batch_normalise(y := conv2d(x, KERNEL), *batch_stats(y), training=True),
+    "two_readers": _after_two_readers,
+    "an_output": lambda x: (y := conv2d(x, KERNEL), batch_normalise(y, MEAN, VAR)),
+    "activation_between": lambda x: batch_normalise(ops.relu(conv2d(x, KERNEL)), MEAN, VAR),
+    "computed_kernel": lambda x: batch_normalise(conv2d(x, ops.tanh(KERNEL)), MEAN, VAR),
+    "computed_statistics": lambda x: batch_normalise(conv2d(x, KERNEL), ops.mean(x, (0, 1, 2)), VAR),
+    "constant_statistics": lambda x: batch_normalise(conv2d(x, KERNEL), VECTOR, VECTOR),
+    "product_of_inputs": lambda x: batch_normalise(ops.matmul(x, ops.transpose(x, (0, 1, 3, 2))), VECTOR5, VECTOR5),
+    "no_producer": lambda x: batch_normalise(x, MEAN, VAR),
+}
+VECTOR5 = Variable(np.ones(5))
+
+
+@pytest.mark.parametrize("name", NOT_FOLDED)
+def test_not_folded(name):
+    x, function = normal(2, 6, 5, 4), NOT_FOLDED[name]
+    rewritten = check(fold_batch_norm, function, " ".join(names(traced(function, x))), x)
+    assert "batch_norm_fwd" in names(rewritten)
+
+
+# --- all together -------------------------------------------------------------------------------------------------------
+
+
+def _residual_block(x):
+    y = ops.relu(batch_normalise(conv2d(x, KERNEL, padding="same"), MEAN, VAR, GAMMA, BETA))
+    y = batch_normalise(conv2d(y, KERNEL, BIAS, padding="same"), MEAN, VAR, GAMMA, BETA)
+    return ops.relu(ops.add(y, x))
+
+
+def test_a_residual_block_becomes_two_convolutions():
+    graph = check(optimise, _residual_block, "conv2d_fwd conv2d_fwd", folded=True)
+    last = graph.nodes[-1]
+    assert last.op.name == "conv2d_fwd" and last.attrs["act"] == 1 and last.inputs[3] is graph.inputs[0]
+
+
+def test_optimising_twice_changes_nothing():
+    graph = optimise(traced(_residual_block, normal(2, 6, 5, 4)))
+    assert names(optimise(graph)) == names(graph)
