@@ -48,7 +48,9 @@ def twin_of(build):
 
 
 def test_the_seeds_first_model_has_669706_parameters():
-    model = Sequential([Input((784,)), layers.Dense(512, "relu"), layers.Dense(512, "relu"), layers.Dense(10, "softmax")])
+    model = Sequential(
+        [Input((784,)), layers.Dense(512, "relu"), layers.Dense(512, "relu"), layers.Dense(10, "softmax")]
+    )
     assert model.count_params() == 669_706
     assert [layer.count_params() for layer in model.layers] == [401_920, 262_656, 5_130]
     assert model.input_shape == (None, 784) and model.output_shape == (None, 10)
@@ -91,6 +93,17 @@ def test_add_and_pop_follow_the_stack():
     model.add(layers.Dense(5))
     assert model.predict(x, verbose=0).shape == (2, 5)
     assert len(model.layers) == 2
+
+
+def test_features_of_a_stack_that_grew_layer_by_layer():
+    model = Sequential()
+    for layer in (layers.Dense(5, "relu", input_shape=(4,)), layers.Dense(3, name="feature"), layers.Dense(2)):
+        model.add(layer)
+    x = normal(6, 4)
+    features, head = Model(model.input, model.get_layer("feature").output), Model(model.layers[1].output, model.output)
+    assert features(x).shape == (6, 3)
+    np.testing.assert_allclose(head(features(x)), model(x), rtol=1e-5, atol=1e-6)
+    assert len(model.layers[0]._nodes) == 1
 
 
 def test_pop_of_an_empty_stack_is_an_error():
@@ -165,8 +178,9 @@ def test_shared_layers_share_weights():
     assert model.count_params() == 8 and len(model.layers) == 4
     x = normal(4, 3)
     np.testing.assert_array_equal(model([x, x]), np.zeros((4, 2)))
-    with pytest.raises(ConfigError, match="2 times"):
-        _ = shared.output
+    assert shared.output is model.layers[-1].input[0]  # of the first call, as in Keras
+    with pytest.raises(ConfigError, match="never called"):
+        _ = layers.Dense(2).output
 
 
 def test_sub_models_from_intermediate_tensors_share_weights():
@@ -298,6 +312,30 @@ def test_subclassed_model_finds_layers_in_lists_and_dicts():
     assert len(model.trainable_weights) == 10 and len(model.non_trainable_weights) == 2
 
 
+def test_layers_put_into_containers_later_are_found():
+    class Growing(Model):
+        def __init__(self):
+            super().__init__()
+            self.blocks, self.named = [], {}
+            for _ in range(3):
+                self.blocks.append([layers.Dense(4), layers.BatchNormalization()])
+            self.head = layers.Dense(2)
+            self.named["side"] = layers.Dense(4)
+
+        def call(self, x):
+            x = self.named["side"](x)
+            for dense, norm in self.blocks:
+                x = norm(dense(x))
+            return self.head(x)
+
+    model = Growing()
+    model(normal(2, 4))
+    assert len(model.layers) == 8 and len(model.weights) == 3 * 6 + 4
+    assert model.layers[0] is model.blocks[0][0] and model.layers[-2] is model.head
+    model.trainable = False
+    assert not model.named["side"].trainable and model.trainable_weights == []
+
+
 def test_subclassed_model_is_told_the_mode():
     model = Block()
     x = normal(16, 3)
@@ -424,8 +462,10 @@ def test_all_ways_to_run_give_the_same_bits(cnn):
     x = normal(11, 8, 8, 3)
     y = cnn(x)
     for other in (
-        cnn.predict(x, verbose=0), cnn.predict(x, batch_size=3, verbose=0), cnn.predict_on_batch(x), cnn(x, training=False),
-        np.concatenate([cnn(x[i : i + 1]) for i in range(11)]), cnn.predict((x[i : i + 2] for i in range(0, 11, 2)), verbose=0),
+        cnn.predict(x, verbose=0), cnn.predict(x, batch_size=3, verbose=0), cnn.predict_on_batch(x),
+        cnn(x, training=False),
+        np.concatenate([cnn(x[i : i + 1]) for i in range(11)]),
+        cnn.predict((x[i : i + 2] for i in range(0, 11, 2)), verbose=0),
         cnn.predict(x[::-1], batch_size=4, verbose=0)[::-1],
     ):  # fmt: skip
         assert_same_bits(np.ascontiguousarray(other), y)

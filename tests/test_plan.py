@@ -1,5 +1,7 @@
 """The memory plan of random graphs, against a check written from its definition alone."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -115,7 +117,7 @@ def test_a_chain_in_place_takes_one_value(length):
 def test_a_chain_takes_little_more_than_its_largest_pair(sizes):
     nodes, placed = _chain("select", sizes)
     aligned = [-(-4 * size // ALIGNMENT) * ALIGNMENT for size in sizes]
-    pair = max(a + b for a, b in zip(aligned, aligned[1:], strict=False))
+    pair = max(a + b for a, b in pairwise(aligned))
     assert pair <= plan_memory(nodes, placed)[1] <= pair + max(aligned)
 
 

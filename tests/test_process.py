@@ -131,6 +131,26 @@ def test_an_interrupt_is_heeded_and_leaves_variables_as_they_were(threads):
     succeeds(LONG + textwrap.dedent(code))
 
 
+def test_an_interrupt_among_the_updates_waits_until_all_are_done():
+    code = """
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    large = Variable(np.zeros(1 << 22))
+    def step(tracer):
+        for _ in range(200):
+            update("assign_add", [ones], [large])
+        return []
+    ones = Variable(np.ones(1 << 22))
+    program = NativeProgram(trace(step, []).graph)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        while True:
+            program.run([])
+    except KeyboardInterrupt:
+        assert large.numpy().min() == large.numpy().max() and large.numpy().max() % 200 == 0
+    """
+    succeeds(LONG + textwrap.dedent(code))
+
+
 def test_an_exception_of_a_signal_handler_comes_through():
     code = """
     class Stop(Exception):
@@ -214,7 +234,7 @@ print(count, *[w.category.__name__ for w in caught if "OMP_NUM_THREADS" in str(w
 @pytest.mark.parametrize("text", ["garbage", "0", "-2", "10000", "1e3", "\N{SUPERSCRIPT TWO}", "3.5"])
 def test_a_senseless_number_of_threads_is_named_once(text):
     count, *warned = succeeds(THREADS, OMP_NUM_THREADS=text)
-    assert int(count) == len(os.sched_getaffinity(0)) or 1 <= int(count) <= len(os.sched_getaffinity(0))
+    assert 1 <= int(count) <= len(os.sched_getaffinity(0))
     assert warned == ["RuntimeWarning"]
 
 
@@ -298,7 +318,7 @@ def test_use_from_many_threads_at_exit():
     import threading
     def forever():
         while True:
-            product()
+            ops.matmul(x, x)  # nothing of NumPy's BLAS, which may hang here by itself
     for _ in range(4):
         threading.Thread(target=forever, daemon=True).start()
     product()

@@ -89,7 +89,8 @@ def test_optimizers_train_as_keras_does(name, kwargs):
         ("mse", "linear", ONE_HOT), ("mae", "linear", ONE_HOT), ("categorical_crossentropy", "softmax", ONE_HOT),
         ("sparse_categorical_crossentropy", "softmax", Y), ("binary_crossentropy", "sigmoid", ONE_HOT),
         ("huber", "linear", ONE_HOT), ("hinge", "tanh", ONE_HOT * 2 - 1), ("kl_divergence", "softmax", ONE_HOT),
-        ("poisson", "exponential", ONE_HOT), ("log_cosh", "linear", ONE_HOT), ("cosine_similarity", "linear", ONE_HOT + 1),
+        ("poisson", "exponential", ONE_HOT), ("log_cosh", "linear", ONE_HOT),
+        ("cosine_similarity", "linear", ONE_HOT + 1),
     ],
 )  # fmt: skip
 def test_losses_train_as_keras_does(loss, head, y):
@@ -115,7 +116,9 @@ def test_cnn_trains_as_keras_does():
         c = k.layers.BatchNormalization(momentum=0.8)(b)
         d = k.layers.Add()([k.layers.DepthwiseConv2D(3, padding="same")(c), b])
         e = k.layers.MaxPooling2D(2)(d)
-        f = k.layers.GlobalAveragePooling2D()(k.layers.Conv2D(4, 3, strides=2, padding="same", kernel_regularizer="l2")(e))
+        f = k.layers.GlobalAveragePooling2D()(
+            k.layers.Conv2D(4, 3, strides=2, padding="same", kernel_regularizer="l2")(e)
+        )
         return k.Model(a, k.layers.Dense(3, "softmax")(f))
 
     assert_trains_alike(
@@ -213,7 +216,9 @@ class Recorder(callbacks.Callback):
 def test_order_of_callbacks():
     recorder = Recorder()
     model = classifier(metrics=["accuracy"])
-    history = model.fit(X[:20], Y[:20], batch_size=10, epochs=2, verbose=0, callbacks=[recorder], validation_data=(X[:5], Y[:5]))
+    history = model.fit(
+        X[:20], Y[:20], batch_size=10, epochs=2, verbose=0, callbacks=[recorder], validation_data=(X[:5], Y[:5])
+    )
     epoch = ["epoch_begin", *["train_batch_begin", "train_batch_end"] * 2, "epoch_end"]
     names = [call[0] for call in recorder.calls if not call[0].startswith("test")]
     assert names == ["train_begin", *epoch, *epoch, "train_end"]

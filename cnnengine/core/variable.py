@@ -104,12 +104,12 @@ class Variable(TensorLike):
         self._check(value)
         if CONTEXT.tracer is not None:
             return CONTEXT.tracer.assign_add(self, value)
-        self._array += np.asarray(value)
+        self._array[...] = self._array + np.asarray(value)
         self.touched()
         return self
 
     def assign_sub(self, value):
-        return self.assign_add(-value)
+        return self.assign_add(-value if isinstance(value, TensorLike) else -np.asarray(value, np.float64))
 
     def _check(self, value):
         shape = tuple(np.shape(value) if not hasattr(value, "shape") else value.shape)

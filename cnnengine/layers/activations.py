@@ -39,7 +39,9 @@ class ReLU(Elementwise):
     def __init__(self, max_value=None, negative_slope=0.0, threshold=0.0, **kwargs):
         super().__init__(**kwargs)
         self.max_value = None if max_value is None else float(checked_number(max_value, "max_value", low=0))
-        self.negative_slope = float(checked_number(0.0 if negative_slope is None else negative_slope, "negative_slope", low=0))
+        self.negative_slope = float(
+            checked_number(0.0 if negative_slope is None else negative_slope, "negative_slope", low=0)
+        )
         self.threshold = float(checked_number(0.0 if threshold is None else threshold, "threshold", low=0))
 
     def call(self, inputs):
@@ -97,6 +99,9 @@ class Softmax(Elementwise):
         if mask is not None:
             inputs = inputs + (1.0 - ops.cast(mask, "float32")) * -3e38
         return ops.softmax(inputs, self.axis)
+
+    def compute_output_spec(self, *args, **kwargs):
+        return self._infer(args, kwargs)  # it also checks the axis
 
     def get_config(self):
         return super().get_config() | {"axis": self.axis}

@@ -2,6 +2,7 @@
 
 from cnnengine import ops
 from cnnengine.core.checks import checked_int, checked_number
+from cnnengine.core.errors import ConfigError, ShapeError
 from cnnengine.core.registry import export
 from cnnengine.core.seeds import checked_seed
 from cnnengine.layers.activations import Elementwise
@@ -9,6 +10,8 @@ from cnnengine.ops.random import SeedGenerator, dropout_with
 
 
 def _checked_noise_shape(shape):
+    if not isinstance(shape, (tuple, list)):
+        raise ConfigError(f"noise_shape must be a tuple of ints and None. Received: {shape!r}")
     return tuple(None if dim is None else checked_int(dim, "noise_shape", low=1) for dim in shape)
 
 
@@ -42,8 +45,14 @@ class Dropout(Elementwise):
             return ops.zeros_like(inputs)
         if self.noise_shape is None:
             return dropout_with(inputs, self.rate, self.seed_generator.state)
-        shape = tuple(dim if noise is None else noise for noise, dim in zip(self.noise_shape, inputs.shape))
-        return inputs * dropout_with(ops.ones(shape), self.rate, self.seed_generator.state)
+        mask = dropout_with(ops.ones(self._mask_shape(inputs.shape)), self.rate, self.seed_generator.state)
+        return inputs * mask
+
+    def _mask_shape(self, shape):
+        pairs = list(zip(self.noise_shape, shape))
+        if len(self.noise_shape) != len(shape) or any(noise not in (None, 1, dim) for noise, dim in pairs):
+            raise ShapeError(f"noise_shape {self.noise_shape} does not broadcast to the input. Received: shape {shape}")
+        return tuple(dim if noise is None else noise for noise, dim in pairs)
 
     def get_config(self):
         return super().get_config() | {"rate": self.rate, "seed": self.seed, "noise_shape": self.noise_shape}

@@ -13,7 +13,9 @@ def _checked_batch_shape(shape, batch_size, batch_shape):
         raise ConfigError(
             f"Input: pass either shape or batch_shape. Received: shape={shape}, batch_shape={batch_shape}"
         )
-    given = (batch_size, *(shape if isinstance(shape, (tuple, list)) else (shape,))) if batch_shape is None else batch_shape
+    given = (
+        (batch_size, *(shape if isinstance(shape, (tuple, list)) else (shape,))) if batch_shape is None else batch_shape
+    )
     full = tuple(None if dim is None else checked_int(dim, "Input: shape", low=0) for dim in given)
     if 0 in full[1:]:
         raise ConfigError(f"Input: only the batch may be empty. Received: {full}")
@@ -49,7 +51,7 @@ class InputLayer(Layer):
         }
 
 
-def Input(shape=None, batch_size=None, dtype=None, name=None, batch_shape=None, **_):
+def Input(shape=None, batch_size=None, dtype=None, name=None, batch_shape=None, **kwargs):
     """A symbolic tensor to build a functional model from.
 
     Args:
@@ -64,4 +66,4 @@ def Input(shape=None, batch_size=None, dtype=None, name=None, batch_shape=None, 
         >>> x = Input((28, 28, 1))
         >>> y = layers.Conv2D(8, 3)(x)
     """
-    return InputLayer(shape=shape, batch_size=batch_size, dtype=dtype, name=name, batch_shape=batch_shape).output
+    return InputLayer(shape, batch_size, dtype, batch_shape, name, **kwargs).output

@@ -42,7 +42,7 @@ class Lambda(Layer):
     def get_config(self):
         raise ConfigError(
             f'Lambda "{self.name}" holds a Python function, which is never written to a file. '
-            "Save the weights (model.save_weights), or write a Layer subclass and pass it as custom_objects when loading."
+            "Save the weights (model.save_weights), or write a Layer subclass and pass it as custom_objects."
         )
 
 

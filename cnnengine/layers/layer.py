@@ -50,7 +50,7 @@ class Layer:
 
     def __init__(self, *, activity_regularizer=None, trainable=True, dtype=None, name=None, **kwargs):
         self._trainable_variables, self._non_trainable_variables = [], []
-        self._layers, self._seed_generators, self._nodes, self._losses = [], [], [], []
+        self._layers, self._seed_generators, self._nodes, self._containers = [], [], [], []
         legacy = {key: kwargs.pop(key) for key in _LEGACY_SHAPE if key in kwargs}
         for key in _NEUTRAL:
             kwargs.pop(key, None)
@@ -81,21 +81,33 @@ class Layer:
 
     def _track(self, value):
         """Remember weights and layers that become attributes, also inside lists, tuples and dicts."""
-        if "_layers" not in self.__dict__:
+        if "_containers" not in self.__dict__:
             return
+        self._track_contents()
+        if isinstance(value, (list, dict)) and not any(value is container for container in self._containers):
+            self._containers.append(value)
+        self._track_one(value)
+
+    def _track_contents(self):
+        """Remember what was put into lists and dicts after they had become attributes."""
+        for container in self._containers:
+            self._track_one(container)
+
+    def _track_one(self, value):
         if isinstance(value, Layer):
             if not any(value is layer for layer in self._layers):
                 self._layers.append(value)
         elif isinstance(value, Variable):
             self._track_variable(value)
         elif isinstance(value, SeedGenerator):
-            self._seed_generators.append(value)
-        elif isinstance(value, (list, tuple)) and value is not self._layers:
+            if not any(value is stream for stream in self._seed_generators):
+                self._seed_generators.append(value)
+        elif isinstance(value, (list, tuple)):
             for item in value:
-                self._track(item)
+                self._track_one(item)
         elif isinstance(value, dict):
             for item in value.values():
-                self._track(item)
+                self._track_one(item)
 
     def _track_variable(self, variable):
         store = self._trainable_variables if variable.trainable else self._non_trainable_variables
@@ -122,6 +134,9 @@ class Layer:
         Returns:
             a Variable.
         """
+        unknown = sorted(set(kwargs) - {"autocast", "aggregation", "layout", "overwrite_with_gradient"})
+        if unknown:
+            raise ConfigError(f"add_weight: unknown argument(s) {unknown}")
         dtype = standard_dtype(dtype)
         shape = checked_spec((shape,) if isinstance(shape, int) else tuple(shape or ()), dtype).shape
         _take_from_budget(shape)
@@ -150,6 +165,7 @@ class Layer:
         self._trainable = bool(value)
         for variable in self._trainable_variables:
             variable.trainable = self._trainable
+        self._track_contents()
         for layer in self._layers:
             layer.trainable = value
 
@@ -161,6 +177,7 @@ class Layer:
             if id(layer) not in seen:
                 seen.add(id(layer))
                 out.append(layer)
+                layer._track_contents()
                 todo.extend(reversed(layer._layers))
         return out
 
@@ -256,6 +273,8 @@ class Layer:
     def __call__(self, *args, **kwargs):
         try:
             args, kwargs = self._with_tensors(args, kwargs)
+            if not args and self._arguments():
+                raise ConfigError("Expected an input. Received: none")
             self._check_input(args)
             self._build_for(args)
             if any(isinstance(x, KerasTensor) for x in flatten((args, kwargs))):
@@ -276,7 +295,11 @@ class Layer:
         """The arguments with the inputs in front, given by name or not, and arrays of floats in float32."""
         if not args:
             name = next((name for name in self._arguments() if name in kwargs), None)
+            if name is None:
+                return args, kwargs
             args, kwargs = (kwargs[name],), {key: value for key, value in kwargs.items() if key != name}
+        if args[0] is None:
+            raise ConfigError("Expected an array or a tensor, or several. Received: None")
         return (map_structure(self._as_tensor, args[0]), *args[1:]), kwargs
 
     def _as_tensor(self, x):
@@ -357,21 +380,21 @@ class Layer:
 
     # --- symbolic inputs and outputs, config --------------------------------------------------------------------
 
-    def _only_node(self):
-        if len(self._nodes) != 1:
+    def _first_node(self):
+        if not self._nodes:
             raise ConfigError(
-                f'Layer "{self.name}" was called {len(self._nodes)} times: it has no single input or output'
+                f'Layer "{self.name}" was never called on a symbolic tensor: it has no input or output yet'
             )
         return self._nodes[0]
 
     @property
     def input(self):
-        inputs = self._only_node().inputs
+        inputs = self._first_node().inputs
         return inputs[0] if len(inputs) == 1 else inputs
 
     @property
     def output(self):
-        outputs = self._only_node().outputs
+        outputs = self._first_node().outputs
         return outputs[0] if len(outputs) == 1 else outputs
 
     @property

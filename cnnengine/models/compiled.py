@@ -3,6 +3,7 @@
 import numpy as np
 
 from cnnengine import losses, metrics, ops
+from cnnengine.core.checks import checked_number
 from cnnengine.core.errors import ConfigError, ShapeError
 from cnnengine.core.tree import flatten
 from cnnengine.models.data import as_numbers
@@ -42,7 +43,8 @@ class CompiledLoss:
     def __init__(self, loss, weights, names, targets, outputs):
         items = per_output(loss, names, "loss")
         self.losses = [losses.resolve(item, y or (), y_pred) for item, y, y_pred in zip(items, targets, outputs)]
-        self.weights = [1.0 if w is None else float(w) for w in per_output(weights, names, "loss_weights")]
+        weights = per_output(weights, names, "loss_weights")
+        self.weights = [1.0 if w is None else float(checked_number(w, "loss_weights")) for w in weights]
         self.names = names
         self._classes = [shape[-1] if shape else 1 for shape in outputs]
 

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from cnnengine.core.checks import checked_int, checked_number
 from cnnengine.core.errors import ConfigError, DTypeError, ShapeError
 from cnnengine.core.seeds import generator, next_seed
 from cnnengine.core.tree import flatten, map_structure
@@ -55,10 +56,12 @@ class ArrayBatches:
     """
 
     def __init__(self, x, y=None, sample_weight=None, batch_size=32, shuffle=False, seed=None):
-        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise ConfigError(f"batch_size must be an int of at least 1. Received: {batch_size!r}")
+        self.batch_size = checked_int(batch_size, "batch_size", low=1)
+        if shuffle not in (True, False, "batch"):
+            raise ConfigError(f"shuffle must be True, False or 'batch'. Received: {shuffle!r}")
+        if x is None:
+            raise ConfigError("x must be given. Received: None")
         (self.x, self.y, self.sample_weight), self.samples = checked_parts(x, y, sample_weight)
-        self.batch_size = int(batch_size)
         self.shuffle = shuffle
         self._seed = next_seed() if shuffle and seed is None else seed
 
@@ -82,7 +85,6 @@ class ArrayBatches:
                 None if part is None else map_structure(lambda a, p=pick: None if a is None else a[p], part)
                 for part in (self.x, self.y, self.sample_weight)
             )
-
 
     def end_epoch(self):
         """All batches of an epoch have been taken."""
@@ -128,9 +130,9 @@ class GivenBatches:
 
 
 def make_batches(x, y, sample_weight, batch_size, shuffle=False, steps=None):
-    """Batches from the arguments of fit, evaluate or predict. Raises ConfigError."""
-    if x is None:
-        raise ConfigError("x must be given")
+    """Batches from the arguments of fit, evaluate or predict. Raises ConfigError, ShapeError, DTypeError."""
+    if steps is not None:
+        checked_int(steps, "steps", low=1)
     is_source = not hasattr(x, "shape") and not isinstance(x, (list, tuple, dict))
     if is_source and (hasattr(x, "__iter__") or hasattr(x, "__getitem__")):
         if y is not None or sample_weight is not None:
@@ -175,9 +177,11 @@ def class_weights(y, weights):
     Args:
         y: class numbers (n,) or (n, 1), or one-hot rows (n, classes).
     """
-    y = np.asarray(y)
+    y = as_numbers(y, "y")
     classes = y.argmax(-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y)).astype(np.int64)
+    if not isinstance(weights, dict):
+        raise ConfigError(f"class_weight must be a dict from class number to weight. Received: {weights!r}")
     out = np.ones(classes.shape, np.float32)
     for label, weight in weights.items():
-        out[classes == label] = weight
+        out[classes == label] = checked_number(weight, f"class_weight[{label!r}]")
     return out

@@ -16,6 +16,8 @@ class Functional(Model):
     """What Model(inputs, outputs) makes: the calls between symbolic inputs and outputs, run in order."""
 
     def __init__(self, inputs, outputs, name=None, trainable=True, **kwargs):
+        if not flatten(inputs) or not flatten(outputs):
+            raise ConfigError("A model needs at least one input and one output. Received: none")
         for tensor in flatten((inputs, outputs)):
             if not isinstance(tensor, KerasTensor):
                 raise ConfigError(f"Model takes symbolic tensors, made by Input and layers. Received: {tensor!r}")
@@ -85,6 +87,9 @@ class Functional(Model):
         if any(name not in inputs for name in names):
             raise ConfigError(f'Model "{self.name}": expected inputs named {names}. Received: {sorted(inputs)}')
         return flatten([inputs[name] for name in names])
+
+    def _track_contents(self):
+        pass  # all layers are known by the graph
 
     def _in_order(self, inputs):
         leaves = self._leaves(inputs)

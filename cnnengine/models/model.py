@@ -57,6 +57,7 @@ class Model(Trainer, Layer):
     @property
     def layers(self):
         """The layers directly inside."""
+        self._track_contents()
         return list(self._layers)
 
     def get_layer(self, name=None, index=None):

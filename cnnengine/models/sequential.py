@@ -31,7 +31,9 @@ class Sequential(Model):
     def __init__(self, layers=None, trainable=True, name=None):
         super().__init__(name=name)
         self._functional = None
-        for layer in layers or []:
+        self.__dict__["_stack_calls"] = []
+        layers = [] if layers is None else layers
+        for layer in layers if isinstance(layers, (list, tuple)) else [layers]:
             self.add(layer, rebuild=False)
         self._rebuild()
         if not trainable:
@@ -85,12 +87,21 @@ class Sequential(Model):
         x = entry.output
         for layer in self._layers:
             if layer is not entry:
-                x = layer(x)
+                x = self._output_of(layer, x)
         if len(flatten(x)) != 1:
             raise ConfigError("Every layer of a Sequential must have exactly one output")
         functional = Functional(entry.output, x, name=self.name)
         self.__dict__["_functional"] = functional  # not a layer inside of its own
         self.built = True
+
+    def _output_of(self, layer, x):
+        """The layer's output for x: of an earlier call on it, so that adding layers does not call those below again."""
+        for node in layer._nodes:
+            if node.inputs == [x] and len(node.outputs) == 1 and any(node is known for known in self._stack_calls):
+                return node.outputs[0]
+        y = layer(x)
+        self._stack_calls.append(layer._nodes[-1])
+        return y
 
     def build(self, input_shape=None):
         """Make all weights for an input of this shape, the batch included (None for an open dimension)."""
@@ -129,6 +140,9 @@ class Sequential(Model):
         for layer in self.layers:
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
+
+    def _track_contents(self):
+        pass  # all layers are known by the graph
 
     def _in_order(self, inputs):
         return inputs if self._functional is None else self._functional._in_order(inputs)

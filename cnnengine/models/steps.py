@@ -24,7 +24,7 @@ def build_step(model, x, arrays, targets, weights, training):
         targets, weights: one array an output, None where there is none.
 
     Returns:
-        the program; its inputs are the arrays, the targets and weights there are, and in training the optimizer's rates.
+        the program; its inputs are the arrays, the targets and weights, and in training the optimizer's rates.
     """
     structure = form_of(x)
     present = [a for a in (*targets, *weights) if a is not None]

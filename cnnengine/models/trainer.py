@@ -5,6 +5,7 @@ import numpy as np
 from cnnengine import metrics as metrics_module
 from cnnengine import optimizers
 from cnnengine.callbacks import CallbackList
+from cnnengine.core.checks import checked_int
 from cnnengine.core.errors import ConfigError, ShapeError
 from cnnengine.core.tree import flatten, form_of, map_structure, pack_like
 from cnnengine.models.compiled import CompiledLoss, check_losses, leaves_of
@@ -13,10 +14,24 @@ from cnnengine.models.steps import build_step
 from cnnengine.ops.abstract import infer_shapes
 
 
-def _checked_int(value, name, least):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ConfigError(f"{name} must be an int of at least {least}. Received: {value!r}")
-    return int(value)
+def _checked_verbose(verbose):
+    """0, 1 or 2; "auto" is 1. Raises ConfigError."""
+    if verbose == "auto":
+        return 1
+    if verbose not in (0, 1, 2):
+        raise ConfigError(f"verbose must be 0, 1, 2 or 'auto'. Received: {verbose!r}")
+    return int(verbose)
+
+
+def _validation_parts(data):
+    """(x, y, sample_weight) from (x, y), (x, y, sample_weight) or a dataset. Raises ConfigError."""
+    if not isinstance(data, (tuple, list)):
+        return data, None, None
+    if len(data) not in (2, 3):
+        raise ConfigError(
+            f"validation_data must be (x, y), (x, y, sample_weight) or a dataset. Received: {len(data)} items"
+        )
+    return (*data, None)[:3]
 
 
 class Trainer:
@@ -59,6 +74,8 @@ class Trainer:
         Raises:
             ConfigError: for unknown names.
         """
+        if optimizer is None:
+            raise ConfigError("compile needs an optimizer. Received: None")
         self.optimizer = optimizers.get(optimizer)
         self._compile_args = {
             "optimizer": self.optimizer,
@@ -130,7 +147,7 @@ class Trainer:
         if any(array.shape[0] == 0 for array in arrays):
             raise ShapeError("A step needs samples. Received: an empty batch")
         if self._compiled_loss is None:
-            self._resolve_loss(x, arrays, y)
+            self._resolve_loss(x, y)
         self._compiled_loss.check(y)
         names = self._compiled_loss.names
         targets = self._compiled_loss.targets(y)
@@ -147,13 +164,15 @@ class Trainer:
         leaves = leaves * len(names) if len(leaves) == 1 else leaves
         return [None if w is None else np.ascontiguousarray(w, np.float32) for w in leaves]
 
-    def _resolve_loss(self, x, arrays, y):
+    def _infer_outputs(self, x):
+        """The outputs for an input, as shapes; makes the weights of a model that has seen none yet."""
+        specs, structure = self._specs_of(self._as_inputs(x)), form_of(x)
+        self._build_now(specs, structure)
+        return infer_shapes(lambda *values: self(pack_like(structure, values), training=False), specs)
+
+    def _resolve_loss(self, x, y):
         """Match losses with outputs, which are known once the model has seen an input."""
-        structure = form_of(x)
-        self._build_now(self._specs_of(arrays), structure)
-        outputs = infer_shapes(
-            lambda *values: self(pack_like(structure, values), training=False), self._specs_of(arrays)
-        )
+        outputs = self._infer_outputs(x)
         shapes = [output.shape for output in flatten(outputs)]
         names = sorted(outputs) if isinstance(outputs, dict) else self._output_names(len(shapes))
         targets = [None if leaf is None else np.shape(leaf) for leaf in leaves_of(y, names)]
@@ -167,7 +186,7 @@ class Trainer:
         """Look at all class numbers once, before the first step."""
         if self._compiled_loss is None:
             first = self._in_order(map_structure(lambda a: np.asarray(a)[:1], x))
-            self._resolve_loss(first, self._as_inputs(first), y)
+            self._resolve_loss(first, y)
         self._compiled_loss.check(y)
 
     # --- fit --------------------------------------------------------------------------------------------------
@@ -215,7 +234,10 @@ class Trainer:
             ConfigError, ShapeError, DTypeError. KeyboardInterrupt leaves the model as the last finished step left it.
         """
         self._need_compile()
-        epochs = _checked_int(epochs if nb_epoch is None else nb_epoch, "epochs", 0)
+        epochs = checked_int(epochs if nb_epoch is None else nb_epoch, "epochs", low=0)
+        initial_epoch = checked_int(initial_epoch, "initial_epoch", low=0)
+        validation_freq = checked_int(validation_freq, "validation_freq", low=1)
+        verbose = _checked_verbose(verbose)
         if class_weight is not None and sample_weight is not None:
             raise ConfigError("class_weight and sample_weight cannot be given together")
         if validation_split:
@@ -229,7 +251,7 @@ class Trainer:
         steps = steps_of(batches, steps_per_epoch)
         listeners = CallbackList(
             callbacks, add_history=True, add_progbar=verbose != 0, model=self,
-            verbose=1 if verbose == "auto" else verbose, epochs=epochs, steps=steps,
+            verbose=verbose, epochs=epochs, steps=steps,
         )  # fmt: skip
         validate = self._validation(validation_data, validation_batch_size or batch_size, validation_steps)
         self.stop_training = False
@@ -266,14 +288,12 @@ class Trainer:
         """A function that evaluates on the validation data, or None."""
         if data is None:
             return None
-        x, y, weight = (
-            data
-            if isinstance(data, (tuple, list)) and len(data) == 3
-            else (*data, None)
-            if isinstance(data, (tuple, list))
-            else (data, None, None)
-        )
+        x, y, weight = _validation_parts(data)
         batches = make_batches(x, y, weight, batch_size, steps=steps)
+        if isinstance(batches, ArrayBatches):
+            _need_batches(batches.samples)
+            self._infer_outputs(self._in_order(map_structure(lambda a: a[:1], batches.x)))
+            self._check_targets(x, y)
 
         def validate():
             before = [metric_state(metric) for metric in self.metrics]
@@ -303,12 +323,13 @@ class Trainer:
             the loss, or a list of the loss and the metrics, or with `return_dict` a dict.
         """
         self._need_compile()
+        verbose = _checked_verbose(verbose)
         batches = make_batches(x, y, sample_weight, batch_size, steps=steps)
         if isinstance(batches, ArrayBatches) and batches.samples:
             self._check_targets(x, y)
         listeners = CallbackList(
             callbacks, add_history=False, add_progbar=verbose != 0, model=self,
-            verbose=1 if verbose == "auto" else verbose, epochs=1, steps=steps_of(batches, steps),
+            verbose=verbose, epochs=1, steps=steps_of(batches, steps),
         )  # fmt: skip
         logs = self._evaluate(batches, steps, listeners)
         return logs if return_dict else self._as_list(logs)
@@ -342,12 +363,13 @@ class Trainer:
         Returns:
             an array, or a structure of arrays as the model returns it.
         """
+        verbose = _checked_verbose(verbose)
         batches = make_batches(x, None, None, batch_size, steps=steps)
         if isinstance(batches, ArrayBatches) and batches.samples == 0:
             return self._run(x, False)
         listeners = CallbackList(
-            callbacks, add_history=False, add_progbar=verbose not in (0,), model=self,
-            verbose=1 if verbose == "auto" else verbose, epochs=1, steps=steps_of(batches, steps),
+            callbacks, add_history=False, add_progbar=verbose != 0, model=self,
+            verbose=verbose, epochs=1, steps=steps_of(batches, steps),
         )  # fmt: skip
         listeners.on_predict_begin()
         results = []
@@ -358,6 +380,7 @@ class Trainer:
             if steps is not None and i + 1 >= steps:
                 break
         listeners.on_predict_end()
+        _need_batches(len(results))
         leaves = [np.concatenate(column) for column in zip(*(flatten(result) for result in results))]
         return pack_like(results[0], leaves)
 

@@ -1,8 +1,8 @@
 """What an operation is: one record with its shapes, its descriptor, its gradient. And the one way to apply it.
 
-`bind` hands an operation to whoever records (a trace, a shape inference), or runs it at once on arrays: a program of one
-step. Public operations (ops.add, ops.conv, ...) are plain Python over `bind`; on the symbolic tensors of a model under
-construction they become a node of its layer graph instead (`public`).
+`bind` hands an operation to whoever records (a trace, a shape inference), or runs it at once on arrays: a program of
+one step. Public operations (ops.add, ops.conv, ...) are plain Python over `bind`; on the symbolic tensors of a model
+under construction they become a node of its layer graph instead (`public`).
 """
 
 import functools

@@ -1,7 +1,7 @@
 """Convolution with its two backward passes, dense over channels (conv2d) and one filter a channel (depthwise2d).
 
-Attributes of the records: `window` = (stride_h, stride_w, dilation_h, dilation_w, pad_t, pad_l), the output size `pq`, and
-for conv2d `groups`. Backward shapes come from the forward operation's, never from a caller.
+Attributes of the records: `window` = (stride_h, stride_w, dilation_h, dilation_w, pad_t, pad_l), the output size `pq`,
+and for conv2d `groups`. Backward shapes come from the forward operation's, never from a caller.
 """
 
 from math import prod

@@ -24,7 +24,7 @@ def _dims(a, b, attrs):
 
 
 def _infer(ins, attrs):
-    batch, m, k, n = _dims(ins[0], ins[1], attrs)
+    _, m, _, n = _dims(ins[0], ins[1], attrs)
     return [TensorSpec((*ins[0].shape[:-2], m, n))]
 
 

@@ -334,7 +334,8 @@ def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1):
 def binary_crossentropy(target, output, from_logits=False):
     """-(target * log(output) + (1 - target) * log(1 - output)), elementwise.
 
-    Probabilities are clipped to [1e-7, 1 - 1e-7], unless they come straight out of a sigmoid: then its argument is used.
+    Probabilities are clipped to [1e-7, 1 - 1e-7], unless they come straight out of a sigmoid: then its argument is
+    used.
     """
     target, output = as_float(target), as_float(output)
     if spec_of(target).shape != spec_of(output).shape:

@@ -51,7 +51,7 @@ def random_state(seed, name="seed_generator_state"):
 def advance(state):
     """Move a stream on, at the end of the run when something records.
 
-    Who reads the stream again in the same run reads numbers of another high word of the counter, which steps never reach.
+    Who reads the stream again in the same run reads it at another high word of the counter, which steps never reach.
     """
     if CONTEXT.tracer is not None:
         following = concat_along([state[:3], cast(unary("affine", state[3:], 1.0, 1.0), "int32")], 0)

@@ -1,4 +1,4 @@
-"""Layers with arguments and inputs: the cases of the contract that every layer keeps, and of the comparison with Keras."""
+"""Layers with arguments and inputs: the cases of the contract that every layer keeps."""
 
 from dataclasses import dataclass, field
 
@@ -48,7 +48,8 @@ def _cases(name, shapes, *kwargs, wrong=None):
 
 
 _WINDOWS_1D = [
-    {}, {"padding": "same"}, {"strides": 3, "padding": "same"}, {"dilation_rate": 2}, {"dilation_rate": 2, "padding": "same"},
+    {}, {"padding": "same"}, {"strides": 3, "padding": "same"}, {"dilation_rate": 2},
+    {"dilation_rate": 2, "padding": "same"},
 ]  # fmt: skip
 _WINDOWS_2D = [
     {}, {"padding": "same"}, {"strides": 2, "padding": "same"}, {"strides": (1, 3)}, {"dilation_rate": (2, 1)},
@@ -89,7 +90,9 @@ CASES = [
     ),
     *_cases("DepthwiseConv1D", (11, 3), *_with({"kernel_size": 3}, _WINDOWS_1D), wrong=(3,)),
     *_cases("DepthwiseConv1D", (11, 3), {"kernel_size": 2, "depth_multiplier": 3, "use_bias": False}, wrong=(3,)),
-    *_cases("DepthwiseConv2D", (9, 8, 3), *_with({"kernel_size": 3}, [_WINDOWS_2D[i] for i in (0, 1, 2, 4)]), wrong=(3,)),
+    *_cases(
+        "DepthwiseConv2D", (9, 8, 3), *_with({"kernel_size": 3}, [_WINDOWS_2D[i] for i in (0, 1, 2, 4)]), wrong=(3,)
+    ),
     *_cases(
         "DepthwiseConv2D", (9, 8, 3), {"kernel_size": (3, 2), "depth_multiplier": 2, "activation": "relu"},
         {"kernel_size": 4, "depth_multiplier": 3, "padding": "same", "depthwise_initializer": "he_uniform"}, wrong=(3,),
@@ -104,7 +107,9 @@ CASES = [
     *[
         case
         for name in ("MaxPooling2D", "AveragePooling2D")
-        for case in _cases(name, (3, 9, 8), {"pool_size": 2, "data_format": "channels_first", "padding": "same"}, wrong=(3,))
+        for case in _cases(
+            name, (3, 9, 8), {"pool_size": 2, "data_format": "channels_first", "padding": "same"}, wrong=(3,)
+        )
     ],
     *[
         case
@@ -136,7 +141,9 @@ CASES = [
     *_cases("Dropout", (4, 5), {"rate": 0.3}, {"rate": 0.0}, {"rate": 0.5, "noise_shape": (None, 1, 5), "seed": 7}),
     *_cases("Flatten", (3, 4, 2), {}, {"data_format": "channels_first"}),
     *_cases("Flatten", (4,)),
-    *_cases("Reshape", (3, 4), {"target_shape": (2, 6)}, {"target_shape": (-1, 3)}, {"target_shape": (12,)}, wrong=(5,)),
+    *_cases(
+        "Reshape", (3, 4), {"target_shape": (2, 6)}, {"target_shape": (-1, 3)}, {"target_shape": (12,)}, wrong=(5,)
+    ),
     *_cases("Permute", (3, 4, 2), {"dims": (3, 1, 2)}, {"dims": (1, 2, 3)}, wrong=(3, 4)),
     *_cases("RepeatVector", (5,), {"n": 3}, wrong=(5, 2)),
     *_cases("ZeroPadding1D", (4, 3), {}, {"padding": 2}, {"padding": (0, 3)}, wrong=(4,)),

@@ -1,8 +1,8 @@
 """Take an activation or a residual addition into the operation that makes its argument.
 
 A product, convolution or normalisation stores act(result + bias + addend) in the same pass. An addition is taken when
-the other operand has the same shape; an activation when nobody else reads the argument, which in training holds for those
-whose derivative reads the result.
+the other operand has the same shape; an activation when nobody else reads the argument, which in training holds for
+those whose derivative reads the result.
 """
 
 from cnnengine.core.codes import UNARY
@@ -34,7 +34,7 @@ def _with_activation(node, users):
 
 def _with_addend(node, users):
     a, b = node.inputs
-    if node.attrs["func"] != "add" or a.spec != b.spec or a is b:
+    if node.attrs["func"] != "add" or a.spec != b.spec:
         return None
     # The later of two candidates: its inputs and the other operand are then certainly there.
     for value, other in ((b, a), (a, b)):
