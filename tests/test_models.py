@@ -171,6 +171,18 @@ def test_inputs_and_outputs_as_dicts():
         model({"p": x, "z": y})
 
 
+def test_order_of_inputs_by_name_does_not_matter():
+    last, first = Input((3,), name="z"), Input((3,), name="a", dtype="int32")
+    model = Model([last, first], last - 2 * ops.cast(first, "float32"))
+    x, y = normal(2, 3), np.array([[1, 2, 3], [4, 5, 6]])
+    expected = x - 2 * y
+    for inputs in ([x, y], {"a": y, "z": x}, (x, y)):
+        np.testing.assert_allclose(model(inputs), expected, rtol=1e-6)
+    model.compile(loss="mse")
+    for inputs in ([x, y], {"a": y, "z": x}):
+        assert model.evaluate(inputs, expected, verbose=0) == pytest.approx(0, abs=1e-10)
+
+
 def test_shared_layers_share_weights():
     a, b = Input((3,)), Input((3,))
     shared = layers.Dense(2)
