@@ -32,6 +32,6 @@ from cnnengine.models import Functional, Model, Sequential
 
 __all__ = [
     "Functional", "Input", "InputSpec", "KerasTensor", "Layer", "Model", "Sequential", "Variable", "activations",
-    "backend", "callbacks", "config", "constraints", "datasets", "errors", "initializers", "layers", "losses", "metrics",
-    "models", "ops", "optimizers", "random", "regularizers", "saving", "utils",
+    "backend", "callbacks", "config", "constraints", "datasets", "errors", "initializers", "layers", "losses",
+    "metrics", "models", "ops", "optimizers", "random", "regularizers", "saving", "utils",
 ]  # fmt: skip

@@ -94,6 +94,7 @@ class PreparedStore:
 
     def __init__(self):
         self._entries = WeakValueDictionary()  # an entry lives as long as a program that reads it
+        self._numbers = {}  # what a fixed value is -> a number for it
         self._lock = threading.RLock()
 
     def split(self, graph):
@@ -108,11 +109,32 @@ class PreparedStore:
         read = {id(v): v for node in (*rest, *graph.updates) for v in node.inputs if v is not None and id(v) in fixed}
         read |= {id(v): v for v in graph.outputs if id(v) in fixed}
         with self._lock:
-            entries = {key: self._entry(value) for key, value in read.items()}
+            known = {}
+            entries = {key: self._entry(value, known) for key, value in read.items()}
         return graph.replaced(rest), list(entries.values()), {key: entry.array for key, entry in entries.items()}
 
-    def _entry(self, value):
-        key = (native.get_isa(), _key(value))
+    def _number(self, value, known):
+        """A number for what a fixed value is, the same in every graph it stands in.
+
+        Args:
+            known: numbers of this graph's values so far, by id.
+        """
+        if value is None:
+            return None
+        if id(value) not in known:
+            node = value.node
+            if isinstance(value.source, Variable):
+                key = id(value.source)
+            elif node is None:
+                key = (value.spec, np.asarray(value.source).tobytes())
+            else:
+                inputs = tuple(self._number(v, known) for v in node.inputs)
+                key = (node.op.name, repr(sorted(node.attrs.items())), node.outputs.index(value), inputs)
+            known[id(value)] = self._numbers.setdefault(key, len(self._numbers))
+        return known[id(value)]
+
+    def _entry(self, value, known):
+        key = (native.get_isa(), self._number(value, known))
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry(value, _ancestors(value))
@@ -123,18 +145,6 @@ class PreparedStore:
         with self._lock:
             for entry in entries:
                 entry.refresh()
-
-
-def _key(value):
-    """What a fixed value is, independent of the graph it stands in."""
-    if isinstance(value.source, Variable):
-        return id(value.source)
-    if value.source is not None:
-        array = np.asarray(value.source)
-        return array.shape, array.dtype.str, array.tobytes()
-    node = value.node
-    attrs = repr(sorted(node.attrs.items(), key=lambda item: item[0]))
-    return node.op.name, attrs, node.outputs.index(value), tuple(None if v is None else _key(v) for v in node.inputs)
 
 
 def _ancestors(value):

@@ -8,8 +8,8 @@ from cnnengine.core.config import CONFIG
 
 DIRECT, WINOGRAD_4, WINOGRAD_2 = range(3)  # the numbers of csrc/include/cnn/conv2d.h
 
-# Filters of F(4, 3) larger than this no longer stay in the last-level cache; with few tiles to use them on, reading them
-# costs more than the multiplications they save.
+# Filters of F(4, 3) larger than this no longer stay in the last-level cache; with few tiles to use them on, reading
+# them costs more than the multiplications they save.
 _LARGE_FILTERS = 20 << 20
 _FEW_TILES = 16
 

@@ -6,8 +6,8 @@ from cnnengine.core.checks import checked_choice
 from cnnengine.core.config import epsilon, standardize_data_format
 from cnnengine.core.errors import ConfigError, ShapeError
 from cnnengine.core.shapes import int_tuple, window_output
+from cnnengine.ops import arrays, math, pool2d
 from cnnengine.ops import conv2d as conv2d_ops
-from cnnengine.ops import math, pool2d
 from cnnengine.ops.base import bind, public, spec_of, to_tensor
 from cnnengine.ops.elementwise import as_float, cast, unary
 from cnnengine.ops.layout import ONE_HOT, pad_with, transpose_to
@@ -265,7 +265,7 @@ def one_hot(x, num_classes, axis=-1, dtype=None):
     y = bind(ONE_HOT, [cast(to_tensor(x), "int32")], cols=int(num_classes))
     rank = len(spec_of(y).shape)
     if axis % rank != rank - 1:
-        y = math.moveaxis(y, rank - 1, axis)
+        y = arrays.moveaxis(y, rank - 1, axis)
     return cast(y, dtype or "float32")
 
 
@@ -322,7 +322,7 @@ def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1):
     if t_shape != shape[:axis] + shape[axis + 1 :]:
         raise ShapeError(f"Expected class numbers of shape {shape[:axis] + shape[axis + 1 :]}. Received: {t_shape}")
     if axis != len(shape) - 1:
-        output = math.moveaxis(output, axis, -1)
+        output = arrays.moveaxis(output, axis, -1)
     logits = output if from_logits else _logits_behind(output, SOFTMAX)
     if logits is None:
         output = math.divide(output, math.sum(output, -1, keepdims=True))
