@@ -26,6 +26,17 @@ typedef void (*cnn_tile_fn)(int64_t runs, const int64_t *run, int64_t kc, const 
 typedef void (*cnn_tile_index_fn)(int64_t k, const int64_t *index, const float *const *rows, const float *b,
                                   int64_t b_step, float *const *c, const cnn_epilogue *e);
 
+/* Lines of a depthwise convolution: pixel u of line v is the sum over rows i and taps j, as far as its cell is inside, of
+ * x[v * x_line + i * x_row + (first + u * step + j) * pitch] * w[i * w_row + j * w_step], stored at
+ * y[v * y_line + u * y_step]; each for `channels` channels. Lines have `cells` cells. */
+typedef struct cnn_depthwise_line {
+    int64_t taps, step, first, cells;
+    int64_t rows, lines, pixels, channels;
+    int64_t pitch, x_row, x_line, w_row, w_step, y_step, y_line;
+    int bounded; /* the result is limited to [low, high] */
+    float low, high;
+} cnn_depthwise_line;
+
 typedef struct cnn_kernels {
     const char *isa;
     int vl;                  /* floats in a vector */

@@ -1,6 +1,9 @@
-/* Depthwise convolution. Each row of output (or of dx) is cut into runs of pixels that have the same taps, and a run is
- * one call of the kernel: y = bias + sum over taps of x[tap's offset] * w[tap's offset]. The backward pass for the data
- * is the same sum over dy, for each column phase of the stride on its own.
+/* Depthwise convolution. Forward and backward for the data are one correlation: line by line, each output sums what its
+ * window sees. The backward pass for the data is such a correlation over dy with the kernel turned round, for each
+ * phase of the strides on its own: cells of one phase are read by the same taps.
+ *
+ * Lines that see the same rows of taps go to the kernel together. Windows that the kernel of lines is not made for go
+ * run by run, with their taps as a list of offsets.
  *
  * With m > 1 the input row is first spread to c * m channels; then there is one kernel a channel again. */
 #include "cnn/depthwise2d.h"
@@ -11,17 +14,166 @@
 #include "core/team.h"
 #include "drivers/taps.h"
 
-enum { WEIGHT_BLOCKS = 64 };
+enum {
+    ACT_NONE, /* the first lines of unary.def, done in registers */
+    ACT_RELU,
+    ACT_RELU6,
+    LINE_FLOATS = 32768, /* of x that the lines given to the kernel together may have */
+    ROWS_EACH = 8,
+    CHANNELS_EACH = 64, /* to share out channels: fewer rows and more channels for each thread */
+    WEIGHT_BLOCKS = 64,
+    BLOCK_PIXELS = 1024, /* a block has so many pixels, unless there are more blocks than that */
+    CHAIN_PIXELS = 128,  /* that the kernel takes together: their cells stay in L1 from vector to vector */
+    PIECE = 16,
+};
+
+/* One axis of the correlation: tap t of output u reads cell u * step + first + t * gap with weight w_first + t *
+ * w_step, and goes to place y_first + u * y_step. */
+typedef struct {
+    int64_t outputs, taps, cells, step, first, gap, w_first, w_step, y_first, y_step;
+} axis_t;
 
 typedef struct {
-    int64_t count, *x, *w; /* offsets; room for r * s of each in the local workspace */
-    float *scratch;        /* behind them */
-} taps_t;
+    axis_t h, w;
+    int64_t c, w_row, y_row; /* channels; floats in a row of the weights and of the result */
+    int64_t c_lo, c_hi;      /* this thread's channels */
+    int lines;               /* the kernel of lines can do it */
+    int bounded;             /* and limit the result */
+    float low, high;
+    int64_t *x_offset, *w_offset; /* room for all taps */
+} correlation_t;
 
-static taps_t taps_in(const cnn_depthwise2d *d, char *local)
+static axis_t axis_forward(int64_t outputs, int64_t taps, int64_t cells, int64_t stride, int64_t dilation, int64_t pad)
 {
-    int64_t *room = (int64_t *)local;
-    return (taps_t){0, room, room + d->r * d->s, (float *)(room + 2 * d->r * d->s)};
+    return (axis_t){outputs, taps, cells, stride, -pad, dilation, 0, 1, 0, 1};
+}
+
+/* The cells `phase`, `phase` + stride, ... of dx: tap j of output q sees cell q * stride - pad + j * dilation. Every
+ * `period`-th tap sees cells of this phase. */
+static axis_t axis_backward(int64_t outputs, int64_t taps, int64_t cells, int64_t stride, int64_t dilation, int64_t pad,
+                            int64_t phase)
+{
+    int64_t period = 1, j = 0, seen;
+    while (period * dilation % stride != 0)
+        period++;
+    while (j < period && (phase + pad - j * dilation) % stride != 0)
+        j++;
+    seen = j < period && j < taps ? (taps - j + period - 1) / period : 0;
+    int64_t last = seen > 0 ? seen - 1 : 0, gap = period * dilation / stride;
+    return (axis_t){.outputs = (cells - phase + stride - 1) / stride,
+                    .taps = seen,
+                    .cells = outputs,
+                    .step = 1,
+                    .first = cnn_floor_div(phase + pad - j * dilation, stride) - last * gap,
+                    .gap = gap,
+                    .w_first = j + last * period,
+                    .w_step = -period,
+                    .y_first = phase,
+                    .y_step = stride};
+}
+
+static int has_kernel(const axis_t *w, int64_t channels)
+{
+    int narrow = w->taps == 1 || w->taps == 2, usual = w->taps == 3 || w->taps == 5;
+    return ((narrow && w->step == 1) || (usual && w->step <= 2)) && w->gap == 1 && w->outputs >= 4 &&
+           channels >= cnn_k->vl;
+}
+
+static correlation_t correlation(axis_t h, axis_t w, int64_t c, int64_t w_row, int64_t y_row, char *local)
+{
+    correlation_t k = {h, w, c, w_row, y_row, 0, c, has_kernel(&w, c), 0, 0.0f, 0.0f, (int64_t *)local, NULL};
+    k.w_offset = k.x_offset + h.taps * w.taps;
+    return k;
+}
+
+/* Lines [u, u + lines) of the result, which see the same `rows` of taps. */
+static void correlate_lines(const correlation_t *k, cnn_range rows, int64_t u, int64_t lines, const float *x,
+                            const float *w, const float *bias, float *y)
+{
+    int64_t x_row = k->w.cells * k->c;
+    cnn_depthwise_line d = {
+        .taps = k->w.taps,
+        .step = k->w.step,
+        .first = k->w.first,
+        .cells = k->w.cells,
+        .rows = rows.hi - rows.lo,
+        .lines = lines,
+        .pixels = k->w.outputs,
+        .channels = k->c_hi - k->c_lo,
+        .pitch = k->c,
+        .x_row = k->h.gap * x_row,
+        .x_line = k->h.step * x_row,
+        .w_row = k->h.w_step * k->w_row,
+        .w_step = k->w.w_step * k->c,
+        .y_step = k->w.y_step * k->c,
+        .y_line = k->h.y_step * k->y_row,
+        .bounded = k->bounded,
+        .low = k->low,
+        .high = k->high,
+    };
+    x += (u * k->h.step + k->h.first + rows.lo * k->h.gap) * x_row + k->c_lo;
+    w += (k->h.w_first + rows.lo * k->h.w_step) * k->w_row + k->w.w_first * k->c + k->c_lo;
+    y += (k->h.y_first + u * k->h.y_step) * k->y_row + k->w.y_first * k->c + k->c_lo;
+    cnn_k->depthwise2d_lines(&d, x, w, bias ? bias + k->c_lo : NULL, y);
+}
+
+/* The taps of output `q` of line `u` as offsets. Returns how many there are. */
+static int64_t list_taps(const correlation_t *k, cnn_range rows, int64_t u, int64_t q)
+{
+    int64_t h0 = u * k->h.step + k->h.first, w0 = q * k->w.step + k->w.first, count = 0;
+    cnn_range s = cnn_taps_inside(w0, k->w.gap, k->w.taps, k->w.cells);
+    for (int64_t i = rows.lo; i < rows.hi; i++)
+        for (int64_t j = s.lo; j < s.hi; j++) {
+            k->x_offset[count] = ((h0 + i * k->h.gap) * k->w.cells + w0 + j * k->w.gap) * k->c;
+            k->w_offset[count++] =
+                (k->h.w_first + i * k->h.w_step) * k->w_row + (k->w.w_first + j * k->w.w_step) * k->c;
+        }
+    return count;
+}
+
+/* Line u in runs of pixels that have the same taps. */
+static void correlate_runs(const correlation_t *k, cnn_range rows, int64_t u, const float *x, const float *w,
+                           const float *bias, float *y)
+{
+    const axis_t *a = &k->w;
+    cnn_range inside = cnn_windows_inside((a->taps - 1) * a->gap + 1, a->step, -a->first, a->cells, a->outputs);
+    y += (k->h.y_first + u * k->h.y_step) * k->y_row + a->y_first * k->c;
+    for (int64_t q = 0, run; q < a->outputs; q += run) {
+        run = cnn_windows_alike(inside, q);
+        cnn_k->depthwise2d(list_taps(k, rows, u, q), k->x_offset, k->w_offset, run, a->step * k->c, a->y_step * k->c,
+                           k->c, x, w, bias, y + q * a->y_step * k->c);
+    }
+}
+
+/* Lines [lo, hi) of one image. */
+static void correlate(const correlation_t *k, int64_t lo, int64_t hi, const float *x, const float *w, const float *bias,
+                      float *y)
+{
+    const axis_t *h = &k->h;
+    cnn_range inside = cnn_windows_inside((h->taps - 1) * h->gap + 1, h->step, -h->first, h->cells, h->outputs);
+    int64_t most = cnn_limited(LINE_FLOATS / (k->w.cells * k->c * h->step + 1), 1, hi - lo);
+    for (int64_t u = lo, lines; u < hi; u += lines) {
+        cnn_range rows = cnn_taps_inside(u * h->step + h->first, h->gap, h->taps, h->cells);
+        lines = u >= inside.lo && u < inside.hi && k->lines ? cnn_limited(inside.hi - u, 1, most) : 1;
+        lines = lines < hi - u ? lines : hi - u;
+        if (k->lines)
+            correlate_lines(k, rows, u, lines, x, w, bias, y);
+        else
+            correlate_runs(k, rows, u, x, w, bias, y);
+    }
+}
+
+/* This thread's share of the rows of `n` images of `rows`: all of them if it has a share of the channels. Small maps
+ * are shared out by channels, for want of rows. */
+static cnn_range share(int by_channels, int64_t channels, int64_t n, int64_t rows, cnn_team *team, cnn_range *c)
+{
+    cnn_range all = {0, n * rows};
+    *c = (cnn_range){0, channels};
+    if (by_channels && n * rows < ROWS_EACH * team->size && channels >= CHANNELS_EACH * team->size)
+        cnn_team_range_grain(team, channels, PIECE, &c->lo, &c->hi);
+    else
+        cnn_team_range(team, n * rows, &all.lo, &all.hi);
+    return all;
 }
 
 /* Row of `w` cells, each channel repeated m times. */
@@ -32,53 +184,62 @@ static void spread(const float *x, int64_t cells, int64_t m, float *y)
             y[i * m + j] = x[i];
 }
 
-/* The valid taps of output pixel (p, q), `rows` of its kernel. What row i of the kernel reads is row i of the scratch
- * when rows are spread there, else a row of the image. */
-static void taps_forward(const cnn_depthwise2d *d, cnn_range rows, int64_t p, int64_t q, taps_t *taps)
+/* The rows that line u sees, spread into scratch. */
+static cnn_range spread_rows(const axis_t *h, int64_t u, int64_t row, int64_t m, const float *x, float *scratch)
 {
-    int64_t cm = d->c * d->m, h0 = p * d->stride_h - d->pad_t, w0 = q * d->stride_w - d->pad_l;
-    cnn_range s = cnn_taps_inside(w0, d->dilation_w, d->s, d->w);
-    taps->count = 0;
-    for (int64_t i = rows.lo; i < rows.hi; i++) {
-        int64_t row = d->m > 1 ? i : h0 + i * d->dilation_h;
-        for (int64_t j = s.lo; j < s.hi; j++) {
-            taps->x[taps->count] = (row * d->w + w0 + j * d->dilation_w) * cm;
-            taps->w[taps->count++] = (i * d->s + j) * cm;
-        }
-    }
+    int64_t first = u * h->step + h->first;
+    cnn_range rows = cnn_taps_inside(first, h->gap, h->taps, h->cells);
+    for (int64_t i = rows.lo; i < rows.hi; i++)
+        spread(x + (first + i * h->gap) * row, row, m, scratch + i * row * m);
+    return rows;
 }
 
-static void forward_row(const cnn_depthwise2d *d, int64_t p, const float *x, const float *w, const float *bias,
-                        float *y, taps_t *taps)
+/* Line u with m > 1. */
+static void forward_spread(const cnn_depthwise2d *d, const correlation_t *k, int64_t u, const float *x, const float *w,
+                           const float *bias, float *y, float *scratch)
 {
-    int64_t cm = d->c * d->m, h0 = p * d->stride_h - d->pad_t, row = d->w * d->c;
-    cnn_range rows = cnn_taps_inside(h0, d->dilation_h, d->r, d->h);
-    cnn_range inside = cnn_windows_inside((d->s - 1) * d->dilation_w + 1, d->stride_w, d->pad_l, d->w, d->q);
-    if (d->m > 1) {
-        for (int64_t i = rows.lo; i < rows.hi; i++)
-            spread(x + (h0 + i * d->dilation_h) * row, row, d->m, taps->scratch + i * row * d->m);
-        x = taps->scratch;
-    }
-    for (int64_t q = 0, run; q < d->q; q += run) {
-        run = cnn_windows_alike(inside, q);
-        taps_forward(d, rows, p, q, taps);
-        cnn_k->depthwise2d(taps->count, taps->x, taps->w, run, d->stride_w * cm, cm, cm, x, w, bias, y + q * cm);
-    }
-    if (d->act != 0)
-        cnn_k->unary_fwd(d->act, d->q * cm, (float)d->alpha, (float)d->beta, y, y);
+    correlation_t from_scratch = *k;
+    cnn_range rows = spread_rows(&k->h, u, d->w * d->c, d->m, x, scratch);
+    from_scratch.h.step = from_scratch.h.first = 0; /* row i of the scratch is what row i of the kernel sees */
+    from_scratch.h.gap = 1;
+    if (k->lines)
+        correlate_lines(&from_scratch, rows, u, 1, scratch, w, bias, y);
+    else
+        correlate_runs(&from_scratch, rows, u, scratch, w, bias, y);
+}
+
+static void forward_lines(const cnn_depthwise2d *d, const correlation_t *k, int64_t lo, int64_t hi, const float *x,
+                          void *const *buf, float *y, float *scratch)
+{
+    int64_t row = d->q * d->c * d->m;
+    if (d->m == 1)
+        correlate(k, lo, hi, x, buf[1], buf[2], y);
+    for (int64_t u = lo; u < hi && d->m > 1; u++)
+        forward_spread(d, k, u, x, buf[1], buf[2], y, scratch);
+    if (d->act != ACT_NONE && !k->bounded)
+        cnn_k->unary_fwd(d->act, (hi - lo) * row, (float)d->alpha, (float)d->beta, y + lo * row, y + lo * row);
 }
 
 static void depthwise2d_fwd(const void *desc, void *const *buf, cnn_team *team)
 {
     const cnn_depthwise2d *d = desc;
-    const float *x = buf[0];
-    float *y = buf[3];
-    taps_t taps = taps_in(d, team->local);
-    int64_t lo, hi;
-    cnn_team_range(team, d->n * d->p, &lo, &hi);
-    for (int64_t row = lo; row < hi; row++)
-        forward_row(d, row % d->p, x + row / d->p * d->h * d->w * d->c, buf[1], buf[2], y + row * d->q * d->c * d->m,
-                    &taps);
+    int64_t cm = d->c * d->m;
+    correlation_t k = correlation(axis_forward(d->p, d->r, d->h, d->stride_h, d->dilation_h, d->pad_t),
+                                  axis_forward(d->q, d->s, d->w, d->stride_w, d->dilation_w, d->pad_l), cm, d->s * cm,
+                                  d->q * cm, team->local);
+    k.bounded = k.lines && (d->act == ACT_RELU || d->act == ACT_RELU6);
+    k.high = d->act == ACT_RELU6 ? 6.0f : __builtin_inff();
+    int by_channels = d->m == 1 && k.lines && (d->act == ACT_NONE || k.bounded);
+    cnn_range channels, rows = share(by_channels, cm, d->n, d->p, team, &channels);
+    k.c_lo = channels.lo;
+    k.c_hi = channels.hi;
+    for (int64_t row = rows.lo, image, lo, hi; row < rows.hi; row += hi - lo) {
+        image = row / d->p;
+        lo = row % d->p;
+        hi = cnn_limited(rows.hi - image * d->p, 0, d->p);
+        forward_lines(d, &k, lo, hi, (const float *)buf[0] + image * d->h * d->w * d->c, buf,
+                      (float *)buf[3] + image * d->p * d->q * cm, (float *)(k.w_offset + d->r * d->s));
+    }
 }
 
 static cnn_workspace fwd_workspace(const void *desc)
@@ -88,63 +249,60 @@ static cnn_workspace fwd_workspace(const void *desc)
     return (cnn_workspace){.local = (size_t)(2 * d->r * d->s) * sizeof(int64_t) + scratch};
 }
 
-/* Which of `count` outputs reads cell x by tap t, or -1. */
-static int64_t output_of(int64_t x, int64_t t, int64_t dilation, int64_t stride, int64_t pad, int64_t count)
-{
-    int64_t at = x + pad - t * dilation;
-    return at >= 0 && at % stride == 0 && at / stride < count ? at / stride : -1;
-}
-
-/* The outputs that read dx cell (h, w). Returns for how many cells, stride_w apart, the same taps hold. */
-static int64_t taps_backward(const cnn_depthwise2d *d, int64_t h, int64_t w, taps_t *taps)
-{
-    int64_t cm = d->c * d->m, alike = (d->w - w + d->stride_w - 1) / d->stride_w;
-    taps->count = 0;
-    for (int64_t j = 0; j < d->s; j++) {
-        int64_t at = w + d->pad_l - j * d->dilation_w, q = cnn_floor_div(at, d->stride_w);
-        if (at % d->stride_w != 0 || q >= d->q)
-            continue;
-        int64_t until = q < 0 ? -q : d->q - q; /* here the tap comes in or goes out */
-        alike = until < alike ? until : alike;
-        for (int64_t i = 0; i < d->r && q >= 0; i++) {
-            int64_t p = output_of(h, i, d->dilation_h, d->stride_h, d->pad_t, d->p);
-            if (p < 0)
-                continue;
-            taps->x[taps->count] = (p * d->q + q) * cm;
-            taps->w[taps->count++] = (i * d->s + j) * cm;
-        }
-    }
-    return alike;
-}
-
-static void backward_row(const cnn_depthwise2d *d, int64_t h, const float *dy, const float *w, float *dx, taps_t *taps)
+/* Rows [lo, hi) of one image of dx. */
+static void backward_rows(const cnn_depthwise2d *d, cnn_range channels, int64_t lo, int64_t hi, const float *dy,
+                          const float *w, float *dx, char *local)
 {
     int64_t cm = d->c * d->m;
-    float *wide = d->m > 1 ? taps->scratch : dx;
-    for (int64_t phase = 0; phase < d->stride_w && phase < d->w; phase++)
-        for (int64_t at = phase, run; at < d->w; at += run * d->stride_w) {
-            run = taps_backward(d, h, at, taps);
-            cnn_k->depthwise2d(taps->count, taps->x, taps->w, run, cm, d->stride_w * cm, cm, dy, w, NULL,
-                               wide + at * cm);
+    for (int64_t i = 0; i < d->stride_h; i++)
+        for (int64_t j = 0; j < d->stride_w; j++) {
+            correlation_t k = correlation(axis_backward(d->p, d->r, d->h, d->stride_h, d->dilation_h, d->pad_t, i),
+                                          axis_backward(d->q, d->s, d->w, d->stride_w, d->dilation_w, d->pad_l, j), cm,
+                                          d->s * cm, d->w * cm, local);
+            if (k.lines) {
+                k.c_lo = channels.lo;
+                k.c_hi = channels.hi;
+            } else if (channels.lo > 0) {
+                continue; /* the first thread makes all channels */
+            }
+            int64_t from = -cnn_floor_div(i - lo, d->stride_h), until = -cnn_floor_div(i - hi, d->stride_h);
+            correlate(&k, cnn_limited(from, 0, k.h.outputs), cnn_limited(until, 0, k.h.outputs), dy, w, NULL, dx);
         }
-    if (d->m > 1)
-        for (int64_t i = 0; i < d->w * d->c; i++) {
-            dx[i] = wide[i * d->m];
-            for (int64_t j = 1; j < d->m; j++)
-                dx[i] += wide[i * d->m + j];
-        }
+}
+
+/* Row h of dx with m > 1, through a row of c * m channels. */
+static void backward_spread(const cnn_depthwise2d *d, int64_t h, const float *dy, const float *w, float *dx,
+                            char *local)
+{
+    cnn_depthwise2d wide = *d;
+    float *scratch = (float *)(local + 2 * (size_t)(d->r * d->s) * sizeof(int64_t));
+    wide.c = d->c * d->m;
+    wide.m = 1;
+    backward_rows(&wide, (cnn_range){0, wide.c}, h, h + 1, dy, w, scratch - h * d->w * wide.c, local);
+    for (int64_t i = 0; i < d->w * d->c; i++) {
+        dx[i] = scratch[i * d->m];
+        for (int64_t j = 1; j < d->m; j++)
+            dx[i] += scratch[i * d->m + j];
+    }
 }
 
 static void depthwise2d_bwd_data(const void *desc, void *const *buf, cnn_team *team)
 {
     const cnn_depthwise2d *d = desc;
-    const float *dy = buf[0];
-    float *dx = buf[2];
-    taps_t taps = taps_in(d, team->local);
-    int64_t lo, hi;
-    cnn_team_range(team, d->n * d->h, &lo, &hi);
-    for (int64_t row = lo; row < hi; row++)
-        backward_row(d, row % d->h, dy + row / d->h * d->p * d->q * d->c * d->m, buf[1], dx + row * d->w * d->c, &taps);
+    int64_t row = d->w * d->c, most = d->stride_h * cnn_limited(LINE_FLOATS / (d->stride_h * row + 1), 1, d->h);
+    cnn_range channels, rows = share(d->m == 1, d->c * d->m, d->n, d->h, team, &channels);
+    for (int64_t at = rows.lo, lo, hi; at < rows.hi; at += hi - lo) {
+        int64_t image = at / d->h;
+        const float *dy = (const float *)buf[0] + image * d->p * d->q * d->c * d->m;
+        float *dx = (float *)buf[2] + image * d->h * row;
+        lo = at % d->h;
+        hi = cnn_limited(rows.hi - image * d->h, 0, d->h);
+        hi = hi - lo < most ? hi : lo + most; /* all phases of these rows while they are in the cache */
+        if (d->m == 1)
+            backward_rows(d, channels, lo, hi, dy, buf[1], dx, team->local);
+        for (int64_t h = lo; h < hi && d->m > 1; h++)
+            backward_spread(d, h, dy, buf[1], dx + h * row, team->local);
+    }
 }
 
 static cnn_workspace bwd_data_workspace(const void *desc)
@@ -157,55 +315,131 @@ static cnn_workspace bwd_data_workspace(const void *desc)
 /* The output rows n * p are cut into blocks by the shape, each with a sum of its own. */
 static int64_t weight_blocks(const cnn_depthwise2d *d)
 {
-    return d->n * d->p < WEIGHT_BLOCKS ? d->n * d->p : WEIGHT_BLOCKS;
+    int64_t rows = d->n * d->p;
+    return cnn_limited(rows * d->q / BLOCK_PIXELS, rows > 0, WEIGHT_BLOCKS < rows ? WEIGHT_BLOCKS : rows);
 }
 
-/* Add what output row p gives. `scratch`: a tap's c * m sums, then a spread row of x. */
-static void weights_row(const cnn_depthwise2d *d, int64_t p, const float *x, const float *dy, float *dw, float *scratch)
+static int has_weights_kernel(const cnn_depthwise2d *d)
 {
-    int64_t cm = d->c * d->m, h0 = p * d->stride_h - d->pad_t;
-    cnn_range rows = cnn_taps_inside(h0, d->dilation_h, d->r, d->h);
-    for (int64_t i = rows.lo; i < rows.hi; i++) {
-        const float *row = x + (h0 + i * d->dilation_h) * d->w * d->c;
-        if (d->m > 1) {
-            spread(row, d->w * d->c, d->m, scratch + cm);
-            row = scratch + cm;
-        }
-        for (int64_t j = 0; j < d->s; j++) {
-            int64_t w0 = j * d->dilation_w - d->pad_l;
-            cnn_range q = cnn_taps_inside(w0, d->stride_w, d->q, d->w);
-            float *sum = dw + (i * d->s + j) * cm;
-            if (q.lo == q.hi)
-                continue;
-            cnn_k->depthwise2d_weights(q.hi - q.lo, d->stride_w * cm, cm, row + (w0 + q.lo * d->stride_w) * cm,
-                                       dy + q.lo * cm, scratch);
-            for (int64_t l = 0; l < cm; l++)
-                sum[l] += scratch[l];
-        }
+    return (d->s == 3 || d->s == 5) && d->dilation_w == 1 && d->c * d->m >= cnn_k->vl;
+}
+
+/* Add what `lines` lines from p on give, which see the same `rows`; x points to what row 0 of the kernel sees of line
+ * p, rows `x_row` and lines `x_line` apart. */
+static void weights_lines(const cnn_depthwise2d *d, cnn_range rows, int64_t lines, cnn_range channels, int64_t x_row,
+                          int64_t x_line, const float *x, const float *dy, float *dw)
+{
+    int64_t cm = d->c * d->m;
+    cnn_depthwise_line line = {
+        .taps = d->s,
+        .step = d->stride_w,
+        .first = -d->pad_l,
+        .cells = d->w,
+        .rows = rows.hi - rows.lo,
+        .lines = lines,
+        .pixels = d->q,
+        .channels = channels.hi - channels.lo,
+        .pitch = cm,
+        .x_row = x_row,
+        .x_line = x_line,
+        .w_row = d->s * cm,
+        .w_step = cm,
+        .y_step = cm,
+        .y_line = d->q * cm,
+    };
+    cnn_k->depthwise2d_weights_lines(&line, x + rows.lo * x_row + channels.lo, dy + channels.lo,
+                                     dw + rows.lo * line.w_row + channels.lo);
+}
+
+/* The same of one line tap by tap. `scratch`: a tap's c * m sums. */
+static void weights_taps(const cnn_depthwise2d *d, cnn_range rows, int64_t x_row, const float *x, const float *dy,
+                         float *dw, float *scratch)
+{
+    int64_t cm = d->c * d->m;
+    for (int64_t t = rows.lo * d->s; t < rows.hi * d->s; t++) {
+        int64_t w0 = t % d->s * d->dilation_w - d->pad_l;
+        cnn_range q = cnn_taps_inside(w0, d->stride_w, d->q, d->w);
+        if (q.lo == q.hi)
+            continue;
+        cnn_k->depthwise2d_weights(q.hi - q.lo, d->stride_w * cm, cm,
+                                   x + t / d->s * x_row + (w0 + q.lo * d->stride_w) * cm, dy + q.lo * cm, scratch);
+        for (int64_t l = 0; l < cm; l++)
+            dw[t * cm + l] += scratch[l];
     }
 }
 
+/* Add what lines [lo, hi) of one image give. `scratch`: a tap's sums, then the spread rows. */
+static void weights_image(const cnn_depthwise2d *d, int64_t lo, int64_t hi, cnn_range channels, const float *x,
+                          const float *dy, float *dw, float *scratch)
+{
+    axis_t h = axis_forward(d->p, d->r, d->h, d->stride_h, d->dilation_h, d->pad_t);
+    cnn_range inside = cnn_windows_inside((h.taps - 1) * h.gap + 1, h.step, -h.first, h.cells, h.outputs);
+    int64_t cm = d->c * d->m, row = d->w * cm, most = d->m > 1 ? 1 : cnn_limited(CHAIN_PIXELS / d->q, 1, d->p);
+    for (int64_t p = lo, lines; p < hi; p += lines) {
+        cnn_range rows = cnn_taps_inside(p * h.step + h.first, h.gap, h.taps, h.cells);
+        const float *from = x + (p * h.step + h.first) * row;
+        int64_t gap = h.gap * row;
+        lines = p >= inside.lo && p < inside.hi ? cnn_limited(inside.hi - p, 1, most) : 1;
+        lines = lines < hi - p ? lines : hi - p;
+        if (d->m > 1) {
+            spread_rows(&h, p, d->w * d->c, d->m, x, scratch + cm);
+            from = scratch + cm;
+            gap = row;
+        }
+        if (has_weights_kernel(d))
+            weights_lines(d, rows, lines, channels, gap, h.step * row, from, dy + p * d->q * cm, dw);
+        else
+            for (int64_t i = 0; i < lines; i++)
+                weights_taps(d, rows, gap, from + i * h.step * row, dy + (p + i) * d->q * cm, dw, scratch);
+    }
+}
+
+/* Block b of the sums, these channels. */
+static void weights_block(const cnn_depthwise2d *d, int64_t b, cnn_range channels, const float *x, const float *dy,
+                          float *dw, float *scratch)
+{
+    int64_t cm = d->c * d->m, blocks = weight_blocks(d), rows = d->n * d->p, until = rows * (b + 1) / blocks;
+    for (int64_t t = 0; t < d->r * d->s; t++)
+        memset(dw + t * cm + channels.lo, 0, (size_t)(channels.hi - channels.lo) * sizeof(float));
+    for (int64_t at = rows * b / blocks, lo, hi; at < until; at += hi - lo) {
+        int64_t image = at / d->p;
+        lo = at % d->p;
+        hi = cnn_limited(until - image * d->p, 0, d->p);
+        weights_image(d, lo, hi, channels, x + image * d->h * d->w * d->c, dy + image * d->p * d->q * cm, dw, scratch);
+    }
+}
+
+/* dw[lo, hi) from the blocks' sums. */
+static void join_weights(int64_t blocks, int64_t size, int64_t lo, int64_t hi, const float *partial, float *dw)
+{
+    for (int64_t i = lo; i < hi; i += PIECE) {
+        double total[PIECE] = {0};
+        int64_t n = hi - i < PIECE ? hi - i : PIECE;
+        for (int64_t b = 0; b < blocks; b++)
+            for (int64_t l = 0; l < n; l++)
+                total[l] += partial[b * size + i + l];
+        for (int64_t l = 0; l < n; l++)
+            dw[i + l] = (float)total[l];
+    }
+}
+
+/* Work is shared out by blocks and, where the kernel of lines does it, channels. */
 static void depthwise2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
 {
     const cnn_depthwise2d *d = desc;
-    const float *x = buf[0], *dy = buf[1];
-    float *dw = buf[2], *partial = (float *)team->shared;
-    int64_t cm = d->c * d->m, size = d->r * d->s * cm, rows = d->n * d->p, blocks = weight_blocks(d), lo, hi;
-    cnn_team_range(team, blocks, &lo, &hi);
-    for (int64_t b = lo; b < hi; b++) {
-        memset(partial + b * size, 0, (size_t)size * sizeof(float));
-        for (int64_t row = rows * b / blocks; row < rows * (b + 1) / blocks; row++)
-            weights_row(d, row % d->p, x + row / d->p * d->h * d->w * d->c, dy + row * d->q * cm, partial + b * size,
-                        (float *)team->local);
+    float *partial = (float *)team->shared;
+    int64_t cm = d->c * d->m, size = d->r * d->s * cm, blocks = weight_blocks(d), lo, hi;
+    int64_t chunks = has_weights_kernel(d) && d->m == 1 ? cm / CHANNELS_EACH : 1;
+    chunks = chunks > 1 ? chunks : 1;
+    cnn_team_range(team, blocks * chunks, &lo, &hi);
+    for (int64_t item = lo; item < hi; item++) {
+        int64_t i = item % chunks;
+        cnn_range channels = {i * CHANNELS_EACH, i == chunks - 1 ? cm : (i + 1) * CHANNELS_EACH};
+        weights_block(d, item / chunks, channels, buf[0], buf[1], partial + item / chunks * size, (float *)team->local);
     }
     cnn_team_barrier(team);
-    cnn_team_range(team, size, &lo, &hi);
-    for (int64_t i = lo; i < hi; i++) {
-        double total = 0;
-        for (int64_t b = 0; b < blocks; b++)
-            total += partial[b * size + i];
-        dw[i] = (float)total;
-    }
+    cnn_team_range_grain(team, size, PIECE, &lo, &hi);
+    join_weights(blocks, size, lo, hi, partial, buf[2]);
 }
 
 static cnn_workspace bwd_weights_workspace(const void *desc)
@@ -213,7 +447,7 @@ static cnn_workspace bwd_weights_workspace(const void *desc)
     const cnn_depthwise2d *d = desc;
     int64_t cm = d->c * d->m;
     return (cnn_workspace){.shared = (size_t)(weight_blocks(d) * d->r * d->s * cm) * sizeof(float),
-                           .local = (size_t)(cm + (d->m > 1 ? d->w * cm : 0)) * sizeof(float)};
+                           .local = (size_t)(cm + (d->m > 1 ? d->r * d->w * cm : 0)) * sizeof(float)};
 }
 
 const cnn_op cnn_ops_depthwise2d[] = {

@@ -8,7 +8,7 @@
 #include "drivers/integers.h"
 #include "drivers/walk.h"
 
-enum { GRAIN = 1024, SQUARE = 16 };
+enum { GRAIN = 1024, SIDE = 256, LANES = 16 };
 
 static int64_t product(const int64_t *dims, int64_t n)
 {
@@ -32,32 +32,22 @@ static int64_t crossing_axis(const cnn_walk *w)
     return -1;
 }
 
-/* Square `i`, `j` of the plane of y's last axis and `axis`: both x and y are touched in whole cache lines. */
-static void transpose_square(const cnn_walk *w, int64_t axis, int64_t pitch, int64_t i, int64_t j, const int32_t *x,
-                             int32_t *y)
+/* Planes of y's last axis and `axis`, one for each index of the other axes, cut into pieces that fit the cache: SIDE
+ * rows of x and as many columns, or more of one where there are fewer of the other. */
+static void transpose_planes(const cnn_walk *w, int64_t axis, const float *x, float *y, cnn_team *team)
 {
-    int64_t last = w->ndim - 1, step = w->stride[0][last];
-    int64_t rows = cnn_limited(w->dims[axis] - i, 0, SQUARE), cols = cnn_limited(w->dims[last] - j, 0, SQUARE);
-    int32_t square[SQUARE][SQUARE];
-    for (int64_t b = 0; b < cols; b++)
-        for (int64_t a = 0; a < rows; a++)
-            square[a][b] = x[(j + b) * step + i + a];
-    for (int64_t a = 0; a < rows; a++)
-        memcpy(y + (i + a) * pitch + j, square[a], (size_t)cols * sizeof(int32_t));
-}
-
-/* Planes of y's last axis and `axis`, one for each index of the other axes; strips of SQUARE rows are shared out. */
-static void transpose_planes(const cnn_walk *w, int64_t axis, const int32_t *x, int32_t *y, cnn_team *team)
-{
-    int64_t pitch = product(w->dims + axis + 1, w->ndim - axis - 1), strips = (w->dims[axis] + SQUARE - 1) / SQUARE;
-    int64_t cols = cnn_walk_inner(w), lo, hi;
-    cnn_team_range(team, w->count / w->dims[axis] / cols * strips, &lo, &hi);
+    int64_t pitch = product(w->dims + axis + 1, w->ndim - axis - 1), height = cnn_walk_inner(w), width = w->dims[axis];
+    int64_t wide = width < SIDE ? width : SIDE, tall = cnn_limited(height, 1, SIDE * SIDE / wide / LANES * LANES);
+    wide = cnn_limited(SIDE * SIDE / tall / LANES * LANES, 1, width);
+    int64_t down = (height + tall - 1) / tall, across = (width + wide - 1) / wide, middle = pitch / height, lo, hi;
+    int64_t step = w->stride[0][w->ndim - 1];
+    cnn_team_range(team, w->count / width / height * across * down, &lo, &hi);
     for (int64_t item = lo; item < hi; item++) {
-        int64_t plane = item / strips, middle = pitch / cols;
-        int64_t first = plane / middle * w->dims[axis] * pitch + plane % middle * cols;
-        const int32_t *from = x + cnn_walk_offset(w, 0, first);
-        for (int64_t j = 0; j < cols; j += SQUARE)
-            transpose_square(w, axis, pitch, item % strips * SQUARE, j, from, y + first);
+        int64_t plane = item / (across * down), i = item % down * tall, j = item / down % across * wide;
+        int64_t first = plane / middle * width * pitch + plane % middle * height;
+        const float *from = x + cnn_walk_offset(w, 0, first);
+        cnn_k->transpose(cnn_limited(height - i, 0, tall), cnn_limited(width - j, 0, wide), from + i * step + j, step,
+                         y + first + j * pitch + i, pitch);
     }
 }
 

@@ -49,6 +49,16 @@ static void taps_backward(const cnn_pool2d *d, cnn_range p, int64_t h, int64_t w
         }
 }
 
+/* From cell w on, for how many cells, stride apart, the windows are the next ones in turn: none is missing at an end of
+ * the row, and all have the same cells inside. */
+static int64_t cells_alike(const cnn_pool2d *d, int64_t w)
+{
+    cnn_range inside = cnn_windows_inside(d->s, d->stride_w, d->pad_l, d->w, d->q);
+    int64_t lo = (inside.lo - 1) * d->stride_w + d->s - d->pad_l, hi = inside.hi * d->stride_w - d->pad_l;
+    hi = hi < d->w ? hi : d->w;
+    return w >= lo && w < hi ? (hi - w + d->stride_w - 1) / d->stride_w : 1;
+}
+
 /* One output row p. A window without a valid cell has no maximum: -infinity. */
 static void max_row(const cnn_pool2d *d, int64_t p, const float *x, float *y, uint8_t *index)
 {
@@ -93,11 +103,13 @@ static void max_pool2d_bwd(const void *desc, void *const *buf, cnn_team *team)
     for (int64_t row = lo; row < hi; row++) {
         int64_t h = row % d->h, image = row / d->h * d->p * d->q * d->c;
         cnn_range p = windows_of(h, d->r, d->stride_h, d->pad_t, d->p);
-        for (int64_t w = 0; w < d->w; w++) {
-            taps_backward(d, p, h, w, &taps);
-            cnn_k->max_pool2d_bwd(taps.count, taps.offset, taps.tap, d->c, dy + image, index + image,
-                                  dx + (row * d->w + w) * d->c);
-        }
+        for (int64_t phase = 0; phase < d->stride_w; phase++)
+            for (int64_t w = phase, run; w < d->w; w += run * d->stride_w) {
+                run = cells_alike(d, w);
+                taps_backward(d, p, h, w, &taps);
+                cnn_k->max_pool2d_bwd(taps.count, taps.offset, taps.tap, run, d->stride_w * d->c, d->c, dy + image,
+                                      index + image, dx + (row * d->w + w) * d->c);
+            }
     }
 }
 
@@ -152,11 +164,14 @@ static void avg_pool2d_bwd(const void *desc, void *const *buf, cnn_team *team)
     for (int64_t row = lo; row < hi; row++) {
         int64_t h = row % d->h, image = row / d->h * d->p * d->q * d->c;
         cnn_range p = windows_of(h, d->r, d->stride_h, d->pad_t, d->p);
-        for (int64_t w = 0; w < d->w; w++) {
-            taps_backward(d, p, h, w, &taps);
-            avg_weights(d, &taps);
-            cnn_k->avg_pool2d_bwd(taps.count, taps.offset, taps.weight, d->c, dy + image, dx + (row * d->w + w) * d->c);
-        }
+        for (int64_t phase = 0; phase < d->stride_w; phase++)
+            for (int64_t w = phase, run; w < d->w; w += run * d->stride_w) {
+                run = cells_alike(d, w);
+                taps_backward(d, p, h, w, &taps);
+                avg_weights(d, &taps);
+                cnn_k->avg_pool2d_bwd(taps.count, taps.offset, taps.weight, run, d->stride_w * d->c, d->c, dy + image,
+                                      dx + (row * d->w + w) * d->c);
+            }
     }
 }
 

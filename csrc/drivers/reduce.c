@@ -23,8 +23,11 @@ static int64_t ceil_div(int64_t a, int64_t b)
 static plan_t plan_of(const cnn_reduce *d)
 {
     plan_t p = {.fold = 1};
-    if (d->inner < WIDE && d->red >= 4 * WIDE)
-        p.fold = WIDE / d->inner;
+    if (d->inner < WIDE && d->red >= 4 * WIDE) {
+        p.fold = ceil_div(WIDE, d->inner);
+        while (p.fold * d->inner % PIECE != 0) /* whole vectors */
+            p.fold++;
+    }
     p.cols = p.fold * d->inner;
     p.rows = d->red / p.fold;
     p.block_rows = cnn_limited(BLOCK_FLOATS / (p.cols > 0 ? p.cols : 1), BLOCK_ROWS_MIN, 1024);

@@ -12,6 +12,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/tile.h" /* calls unary_fwd */
 #include "kernels/winograd.h"
+#include "kernels/layout.h"
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
 #include "kernels/batch_norm.h"

@@ -82,18 +82,10 @@ K(batch_norm_bwd_sums)
 {
     memset(sum_dy, 0, (size_t)cols * sizeof(float));
     memset(sum_dy_x, 0, (size_t)cols * sizeof(float));
-    int64_t j = 0;
-    for (; j + 2 <= rows; j += 2) {
-        const float *x0 = x + j * cols, *x1 = x0 + cols, *g0 = dy + j * cols, *g1 = g0 + cols;
+    for (int64_t j = 0; j < rows; j++, x += cols, dy += cols)
         for (int64_t i = 0; i < cols; i++) {
-            sum_dy[i] += g0[i] + g1[i];
-            sum_dy_x[i] += g0[i] * (x0[i] - mean[i]) + g1[i] * (x1[i] - mean[i]);
-        }
-    }
-    for (; j < rows; j++)
-        for (int64_t i = 0; i < cols; i++) {
-            sum_dy[i] += dy[j * cols + i];
-            sum_dy_x[i] += dy[j * cols + i] * (x[j * cols + i] - mean[i]);
+            sum_dy[i] += dy[i];
+            sum_dy_x[i] += dy[i] * (x[i] - mean[i]);
         }
 }
 

@@ -1,11 +1,125 @@
-/* Depthwise convolution with one kernel a channel, channels in vectors. Taps as offsets, see drivers/depthwise2d.c. */
+/* Depthwise convolution with one kernel a channel, channels in vectors. drivers/depthwise2d.c says what is called when.
+ *
+ * Three kernels of one arithmetic: each output is bias + the sum over its taps, by rows of taps from the first cell to
+ * the last, and taps outside the image are left out, whichever tile or kernel makes the output. */
 #include "simd/channels.h"
+
+/* `pixels` neighbours of a row (a constant, at most 8), each the sum over `rows` rows of `taps` cells (a constant), the
+ * next pixel's first cell `step` (a constant) further on. A cell is loaded once for all pixels that read it. Cells
+ * outside [lo, hi) are not there. */
+CNN_INLINE void depthwise_tile(int pixels, int taps, int step, int64_t lo, int64_t hi, const cnn_depthwise_line *d,
+                               const float *x, const float *w, const float *bias, float *y)
+{
+    vf sum[8];
+    CNN_UNROLL(8)
+    for (int b = 0; b < pixels; b++)
+        sum[b] = bias ? v_load(bias) : (vf){0};
+    CNN_UNROLL(1)
+    for (int64_t i = 0; i < d->rows; i++, x += d->x_row, w += d->w_row) {
+        vf k[5];
+        CNN_UNROLL(5)
+        for (int j = 0; j < taps; j++)
+            k[j] = v_load(w + j * d->w_step);
+        CNN_UNROLL(24)
+        for (int cell = 0; cell < (pixels - 1) * step + taps; cell++) {
+            if (cell < lo || cell >= hi)
+                continue;
+            vf v = v_load(x + cell * d->pitch);
+            CNN_UNROLL(8)
+            for (int b = 0; b < pixels; b++)
+                if (cell >= b * step && cell < b * step + taps)
+                    sum[b] += v * k[cell - b * step];
+        }
+    }
+    if (d->bounded) {
+        vf low = v_splat(d->low), high = v_splat(d->high);
+        CNN_UNROLL(8)
+        for (int b = 0; b < pixels; b++)
+            sum[b] = v_max(low, v_min(high, sum[b]));
+    }
+    CNN_UNROLL(8)
+    for (int b = 0; b < pixels; b++)
+        v_store(y + b * d->y_step, sum[b]);
+}
+
+/* `group` channels of all lines, in tiles of `pixels`; the last tile of a line overlaps the one before. */
+CNN_INLINE void depthwise_group(int pixels, int taps, int step, int64_t group, const cnn_depthwise_line *d,
+                                const float *x, const float *w, const float *bias, float *y)
+{
+    const int64_t cells = (pixels - 1) * step + taps;
+    for (int64_t line = 0; line < d->lines; line++, x += d->x_line, y += d->y_line)
+        for (int64_t next = 0; next < d->pixels; next += pixels) {
+            int64_t at = next + pixels <= d->pixels ? next : d->pixels - pixels, first = d->first + at * step;
+            int inside = first >= 0 && first + cells <= d->cells;
+            for (int64_t v = 0; v < group; v += CNN_VL) {
+                int64_t i = v + CNN_VL <= group ? v : group - CNN_VL;
+                const float *from = x + first * d->pitch + i, *b = bias ? bias + i : NULL;
+                float *to = y + at * d->y_step + i;
+                if (inside)
+                    depthwise_tile(pixels, taps, step, 0, cells, d, from, w + i, b, to);
+                else
+                    depthwise_tile(pixels, taps, step, -first, d->cells - first, d, from, w + i, b, to);
+            }
+        }
+}
+
+/* The tile that computes the fewest pixels twice, of those no longer than the line. */
+CNN_INLINE int depthwise_tile_pixels(int64_t pixels)
+{
+    if (pixels < 7)
+        return 4;
+    return pixels >= 8 && (pixels + 7) / 8 * 8 <= (pixels + 6) / 7 * 7 ? 8 : 7;
+}
+
+CNN_INLINE void depthwise_lines(int taps, int step, const cnn_depthwise_line *lines, const float *x, const float *w,
+                                const float *bias, float *y)
+{
+    const cnn_depthwise_line copy = *lines, *d = &copy; /* of which the compiler knows that no store changes it */
+    const int pixels = depthwise_tile_pixels(d->pixels);
+    const int64_t group = CNN_VL >= LINE || d->channels >= LINE ? LINE : d->channels; /* cache lines as a whole */
+    for (int64_t next = 0; next < d->channels; next += group) {
+        int64_t i = next + group <= d->channels ? next : d->channels - group;
+        const float *b = bias ? bias + i : NULL;
+        if (pixels == 8)
+            depthwise_group(8, taps, step, group, d, x + i, w + i, b, y + i);
+        else if (pixels == 7)
+            depthwise_group(7, taps, step, group, d, x + i, w + i, b, y + i);
+        else
+            depthwise_group(4, taps, step, group, d, x + i, w + i, b, y + i);
+    }
+}
+
+/* Lines of at least 4 pixels and a vector of channels: taps 1, 2, 3 or 5 side by side, step 1, or 2 for 3 and 5. */
+K(depthwise2d_lines)
+(const cnn_depthwise_line *d, const float *x, const float *w, const float *bias, float *y)
+{
+    switch (d->taps * 2 + d->step) {
+    case 1 * 2 + 1:
+        depthwise_lines(1, 1, d, x, w, bias, y);
+        break;
+    case 2 * 2 + 1:
+        depthwise_lines(2, 1, d, x, w, bias, y);
+        break;
+    case 3 * 2 + 1:
+        depthwise_lines(3, 1, d, x, w, bias, y);
+        break;
+    case 3 * 2 + 2:
+        depthwise_lines(3, 2, d, x, w, bias, y);
+        break;
+    case 5 * 2 + 1:
+        depthwise_lines(5, 1, d, x, w, bias, y);
+        break;
+    case 5 * 2 + 2:
+        depthwise_lines(5, 2, d, x, w, bias, y);
+        break;
+    }
+}
 
 /* `pixels` x `vectors` (constants, at most 8 sums) of the result, each sum in the order of the taps. Pixels share the
  * weights loaded for a tap; several vectors of one pixel hide the latency of the additions. */
-CNN_INLINE void depthwise_tile(int pixels, int vectors, int64_t taps, const int64_t *x_offset, const int64_t *w_offset,
-                               int64_t x_step, int64_t y_step, int64_t width, const float *x, const float *w,
-                               const float *bias, float *y)
+CNN_INLINE void depthwise_run_tile(int pixels, int vectors, int64_t taps, const int64_t *x_offset,
+                                   const int64_t *w_offset, int64_t x_step, int64_t y_step, int64_t width,
+                                   const float *x, const float *w, const float *bias, float *y)
 {
     vf sum[8];
     CNN_UNROLL(8)
@@ -24,9 +138,9 @@ CNN_INLINE void depthwise_tile(int pixels, int vectors, int64_t taps, const int6
         channels_out(y + i / vectors * y_step + i % vectors * CNN_VL, sum[i], width);
 }
 
-#define DEPTHWISE_TILE(pixels, vectors, j, i, width)                                                                   \
-    depthwise_tile(pixels, vectors, taps, x_offset, w_offset, x_step, y_step, width, x + (j)*x_step + (i), w + (i),    \
-                   bias ? bias + (i) : NULL, y + (j)*y_step + (i))
+#define DEPTHWISE_RUN(pixels, vectors, j, i, width)                                                                    \
+    depthwise_run_tile(pixels, vectors, taps, x_offset, w_offset, x_step, y_step, width, x + (j)*x_step + (i),         \
+                       w + (i), bias ? bias + (i) : NULL, y + (j)*y_step + (i))
 
 K(depthwise2d)
 (int64_t taps, const int64_t *x_offset, const int64_t *w_offset, int64_t pixels, int64_t x_step, int64_t y_step,
@@ -37,9 +151,9 @@ K(depthwise2d)
     do {                                                                                                               \
         int64_t j = 0;                                                                                                 \
         for (; j + 8 <= fours; j += 8)                                                                                 \
-            DEPTHWISE_TILE(8, 1, j, i, width);                                                                         \
+            DEPTHWISE_RUN(8, 1, j, i, width);                                                                          \
         if (j < fours)                                                                                                 \
-            DEPTHWISE_TILE(4, 1, j, i, width);                                                                         \
+            DEPTHWISE_RUN(4, 1, j, i, width);                                                                          \
     } while (0)
     if (fours > 0) {
         FOR_CHANNELS(c, FOURS)
@@ -48,16 +162,16 @@ K(depthwise2d)
     for (int64_t j = fours; j < pixels; j++) {
         int64_t done = 0;
         for (; done + 4 * CNN_VL <= c; done += 4 * CNN_VL)
-            DEPTHWISE_TILE(1, 4, j, done, CNN_VL);
-#define REST(i, width) DEPTHWISE_TILE(1, 1, j, i, width)
+            DEPTHWISE_RUN(1, 4, j, done, CNN_VL);
+#define REST(i, width) DEPTHWISE_RUN(1, 1, j, i, width)
         FOR_CHANNELS_FROM(done, c, REST)
 #undef REST
     }
 }
-#undef DEPTHWISE_TILE
+#undef DEPTHWISE_RUN
 
-CNN_INLINE void depthwise_weights_vector(int64_t pixels, int64_t x_step, int64_t c, int64_t width, const float *x,
-                                         const float *dy, float *dw)
+CNN_INLINE void depthwise_weights_run(int64_t pixels, int64_t x_step, int64_t c, int64_t width, const float *x,
+                                      const float *dy, float *dw)
 {
     vf sum0 = {0}, sum1 = {0}, sum2 = {0}, sum3 = {0};
     int64_t j = 0;
@@ -73,9 +187,78 @@ CNN_INLINE void depthwise_weights_vector(int64_t pixels, int64_t x_step, int64_t
 }
 
 /* dw = sum over the pixels of a row of x dy: the gradient of one tap's weights. */
-K(depthwise2d_weights)(int64_t pixels, int64_t x_step, int64_t c, const float *x, const float *dy, float *dw)
-{
-#define BODY(i, width) depthwise_weights_vector(pixels, x_step, c, width, x + (i), dy + (i), dw + (i))
+K(depthwise2d_weights)
+(int64_t pixels, int64_t x_step, int64_t c, const float *x, const float *dy, float *dw){
+#define BODY(i, width) depthwise_weights_run(pixels, x_step, c, width, x + (i), dy + (i), dw + (i))
     FOR_CHANNELS(c, BODY)
 #undef BODY
+}
+
+/* The products of pixel u with the cells it reads, in [lo, hi), added to the sums of `rows` x `taps` weights
+   (constants). */
+CNN_INLINE void depthwise_weights_pixel(int rows, int taps, int64_t lo, int64_t hi, const cnn_depthwise_line *d,
+                                        const float *x, const float *dy, vf *sum)
+{
+    vf g = v_load(dy);
+    CNN_UNROLL(5)
+    for (int j = 0; j < taps; j++) {
+        if (j < lo || j >= hi)
+            continue;
+        CNN_UNROLL(5)
+        for (int i = 0; i < rows; i++)
+            sum[i * taps + j] += v_load(x + i * d->x_row + j * d->pitch) * g;
+    }
+}
+
+/* A vector of channels of `rows` x `taps` weights (constants, at most 25 in all). The first `skip` lanes of dw stay as
+ * they are. */
+CNN_INLINE void depthwise_weights_group(int rows, int taps, const cnn_depthwise_line *d, int64_t skip, const float *x,
+                                        const float *dy, float *dw)
+{
+    vf sum[25];
+    CNN_UNROLL(25)
+    for (int t = 0; t < rows * taps; t++)
+        sum[t] = (vf){0};
+    for (int64_t line = 0; line < d->lines; line++) {
+        const float *cell = x + line * d->x_line + d->first * d->pitch, *g = dy + line * d->y_line;
+        int64_t first = d->first, until = d->first + d->pixels * d->step;
+        for (; first < until; first += d->step, cell += d->step * d->pitch, g += d->y_step)
+            if (first >= 0 && first + taps <= d->cells)
+                depthwise_weights_pixel(rows, taps, 0, taps, d, cell, g, sum);
+            else
+                depthwise_weights_pixel(rows, taps, -first, d->cells - first, d, cell, g, sum);
+    }
+    vi adds = v_lane() >= (int32_t)skip;
+    CNN_UNROLL(25)
+    for (int t = 0; t < rows * taps; t++) {
+        float *p = dw + t / taps * d->w_row + t % taps * d->w_step;
+        v_store(p, v_load(p) + (vf)(adds & (vi)sum[t]));
+    }
+}
+
+/* All rows of weights, as many at a time as the registers hold. */
+CNN_INLINE void depthwise_weights_vector(int group, int taps, const cnn_depthwise_line *d, int64_t skip, const float *x,
+                                         const float *dy, float *dw)
+{
+    int64_t i = 0;
+    for (; i + group <= d->rows; i += group)
+        depthwise_weights_group(group, taps, d, skip, x + i * d->x_row, dy, dw + i * d->w_row);
+    for (; group > 2 && i + 2 <= d->rows; i += 2)
+        depthwise_weights_group(2, taps, d, skip, x + i * d->x_row, dy, dw + i * d->w_row);
+    for (; i < d->rows; i++)
+        depthwise_weights_group(1, taps, d, skip, x + i * d->x_row, dy, dw + i * d->w_row);
+}
+
+/* dw += the gradient that lines of dy give, for at least a vector of channels, 3 or 5 taps side by side. Here y is dy.
+ */
+K(depthwise2d_weights_lines)(const cnn_depthwise_line *lines, const float *x, const float *dy, float *dw)
+{
+    const cnn_depthwise_line copy = *lines, *d = &copy;
+    for (int64_t next = 0; next < d->channels; next += CNN_VL) {
+        int64_t i = next + CNN_VL <= d->channels ? next : d->channels - CNN_VL;
+        if (d->taps == 3)
+            depthwise_weights_vector(3, 3, d, next - i, x + i, dy + i, dw + i);
+        else
+            depthwise_weights_vector(CNN_VL == 16 ? 5 : 2, 5, d, next - i, x + i, dy + i, dw + i);
+    }
 }

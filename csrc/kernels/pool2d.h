@@ -11,27 +11,44 @@ CNN_INLINE void index_out(uint8_t *p, vi index, int64_t width)
     memcpy(p, &bytes, width < CNN_VL ? (size_t)width : CNN_VL);
 }
 
+/* A loop over lanes, because gcc 12 converts lane by lane in this direction of __builtin_convertvector. */
 CNN_INLINE vi index_in(const uint8_t *p, int64_t width)
 {
-    vb bytes = {0};
-    memcpy(&bytes, p, width < CNN_VL ? (size_t)width : CNN_VL);
-    return __builtin_convertvector(bytes, vi);
+    uint8_t byte[CNN_VL] = {0};
+    int32_t lane[CNN_VL];
+    vi index;
+    memcpy(byte, p, width < CNN_VL ? (size_t)width : CNN_VL);
+    for (int l = 0; l < CNN_VL; l++)
+        lane[l] = byte[l];
+    memcpy(&index, lane, sizeof index);
+    return index;
 }
 
-/* The first maximum; once a NaN leads nothing replaces it. */
-CNN_INLINE void max_vector(int64_t taps, const int64_t *offset, const uint8_t *tap, int64_t width, const float *x,
-                           float *y, uint8_t *index)
+/* The first maximum of `vectors` vectors (a constant, up to 4); once a NaN leads nothing replaces it. */
+CNN_INLINE void max_vectors(int vectors, int64_t taps, const int64_t *offset, const uint8_t *tap, int64_t width,
+                            const float *x, float *y, uint8_t *index)
 {
-    vf best = channels_in(x + offset[0], width);
-    vi best_tap = (vi){0} + tap[0];
-    for (int64_t t = 1; t < taps; t++) {
-        vf v = channels_in(x + offset[t], width);
-        vi wins = (v > best) | ((v != v) & (best == best));
-        best = v_select(wins, v, best);
-        best_tap = (wins & ((vi){0} + tap[t])) | (~wins & best_tap);
+    vf best[4];
+    vi best_tap[4];
+    CNN_UNROLL(4)
+    for (int i = 0; i < vectors; i++) {
+        best[i] = channels_in(x + offset[0] + i * CNN_VL, width);
+        best_tap[i] = (vi){0} + tap[0];
     }
-    channels_out(y, best, width);
-    index_out(index, best_tap, width);
+    for (int64_t t = 1; t < taps; t++) {
+        CNN_UNROLL(4)
+        for (int i = 0; i < vectors; i++) {
+            vf v = channels_in(x + offset[t] + i * CNN_VL, width);
+            vi wins = ~(v <= best[i]) & (best[i] == best[i]);
+            best[i] = v_select(wins, v, best[i]);
+            best_tap[i] = (wins & ((vi){0} + tap[t])) | (~wins & best_tap[i]);
+        }
+    }
+    CNN_UNROLL(4)
+    for (int i = 0; i < vectors; i++) {
+        channels_out(y + i * CNN_VL, best[i], width);
+        index_out(index + i * CNN_VL, best_tap[i], width);
+    }
 }
 
 K(max_pool2d_fwd)
@@ -39,12 +56,16 @@ K(max_pool2d_fwd)
  float *y, uint8_t *index)
 {
     for (int64_t j = 0; j < pixels; j++, x += x_step, y += c, index += c) {
-#define BODY(i, width) max_vector(taps, offset, tap, width, x + (i), y + (i), index + (i))
-        FOR_CHANNELS(c, BODY)
+        int64_t done = 0;
+        for (; done + 4 * CNN_VL <= c; done += 4 * CNN_VL)
+            max_vectors(4, taps, offset, tap, CNN_VL, x + done, y + done, index + done);
+#define BODY(i, width) max_vectors(1, taps, offset, tap, width, x + (i), y + (i), index + (i))
+        FOR_CHANNELS_FROM(done, c, BODY)
 #undef BODY
     }
 }
 
+/* `taps` is a constant where a number has a case of its own in FOR_TAPS. */
 CNN_INLINE void max_bwd_vector(int64_t taps, const int64_t *offset, const uint8_t *tap, int64_t width, const float *dy,
                                const uint8_t *index, float *dx)
 {
@@ -56,12 +77,32 @@ CNN_INLINE void max_bwd_vector(int64_t taps, const int64_t *offset, const uint8_
     channels_out(dx, sum, width);
 }
 
-/* One pixel of dx. `offset` and `tap`: the windows it lies in, and as which of their taps. */
+/* A loop over pixels for the usual numbers of windows a cell is in, and one for all others. */
+#define FOR_TAPS(taps, pixels)                                                                                         \
+    if ((taps) == 1) {                                                                                                 \
+        pixels(1)                                                                                                      \
+    } else if ((taps) == 2) {                                                                                          \
+        pixels(2)                                                                                                      \
+    } else if ((taps) == 4) {                                                                                          \
+        pixels(4)                                                                                                      \
+    } else {                                                                                                           \
+        pixels(taps)                                                                                                   \
+    }
+
+/* A run of cells of dx, `dx_step` apart. `offset` and `tap`: the windows the first lies in, and as which of their taps;
+ * the next cell is in the windows next to them. */
 K(max_pool2d_bwd)
-(int64_t taps, const int64_t *offset, const uint8_t *tap, int64_t c, const float *dy, const uint8_t *index, float *dx){
-#define BODY(i, width) max_bwd_vector(taps, offset, tap, width, dy + (i), index + (i), dx + (i))
-    FOR_CHANNELS(c, BODY)
+(int64_t taps, const int64_t *offset, const uint8_t *tap, int64_t pixels, int64_t dx_step, int64_t c, const float *dy,
+ const uint8_t *index, float *dx)
+{
+#define PIXELS(number)                                                                                                 \
+    for (int64_t j = 0, count = (number); j < pixels; j++, dy += c, index += c, dx += dx_step) {                       \
+        FOR_CHANNELS(c, BODY)                                                                                          \
+    }
+#define BODY(i, width) max_bwd_vector(count, offset, tap, width, dy + (i), index + (i), dx + (i))
+    FOR_TAPS(taps, PIXELS)
 #undef BODY
+#undef PIXELS
 }
 
 CNN_INLINE void avg_vector(int64_t taps, const int64_t *offset, float scale, int64_t width, const float *x, float *y)
@@ -91,9 +132,17 @@ CNN_INLINE void avg_bwd_vector(int64_t taps, const int64_t *offset, const float 
     channels_out(dx, sum, width);
 }
 
-K(avg_pool2d_bwd)(int64_t taps, const int64_t *offset, const float *weight, int64_t c, const float *dy, float *dx)
+K(avg_pool2d_bwd)
+(int64_t taps, const int64_t *offset, const float *weight, int64_t pixels, int64_t dx_step, int64_t c, const float *dy,
+ float *dx)
 {
-#define BODY(i, width) avg_bwd_vector(taps, offset, weight, width, dy + (i), dx + (i))
-    FOR_CHANNELS(c, BODY)
+#define PIXELS(number)                                                                                                 \
+    for (int64_t j = 0, count = (number); j < pixels; j++, dy += c, dx += dx_step) {                                   \
+        FOR_CHANNELS(c, BODY)                                                                                          \
+    }
+#define BODY(i, width) avg_bwd_vector(count, offset, weight, width, dy + (i), dx + (i))
+    FOR_TAPS(taps, PIXELS)
 #undef BODY
+#undef PIXELS
 }
+#undef FOR_TAPS

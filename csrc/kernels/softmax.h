@@ -1,6 +1,7 @@
 /* Softmax and its kin along rows. A row goes through in blocks of `width` lanes (16 for short rows, else CNN_BLOCK), so
  * its bits depend on its own length and contents only. Every block is read before it is written: y may be x. */
 #include "cnn/softmax.h"
+#include "simd/transpose.h"
 
 enum { SOFTMAX_SHORT = 16 };
 
@@ -47,18 +48,21 @@ CNN_INLINE float lanes_sum(int width, float *lane)
 /* The largest element that is a number. */
 CNN_INLINE float row_max(int width, int64_t cols, const float *x)
 {
-    float lane[CNN_BLOCK], buffer[CNN_BLOCK];
-    for (int l = 0; l < width; l++)
-        lane[l] = -INFINITY;
+    vf most[CNN_BLOCK / CNN_VL];
+    float buffer[CNN_BLOCK];
+    CNN_UNROLL(16)
+    for (int k = 0; k < width / CNN_VL; k++)
+        most[k] = v_splat(-INFINITY);
     for (int64_t i = 0; i < cols; i += width) {
         const float *p = row_in(width, x + i, cols - i, -INFINITY, buffer);
-        for (int l = 0; l < width; l++)
-            lane[l] = p[l] > lane[l] ? p[l] : lane[l];
+        CNN_UNROLL(16)
+        for (int k = 0; k < width / CNN_VL; k++)
+            most[k] = v_max(v_load(p + k * CNN_VL), most[k]);
     }
-    for (int half = width / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; l++)
-            lane[l] = lane[l + half] > lane[l] ? lane[l + half] : lane[l];
-    return lane[0];
+    CNN_UNROLL(16)
+    for (int k = 1; k < width / CNN_VL; k++)
+        most[0] = v_max(most[k], most[0]);
+    return v_largest(most[0]);
 }
 
 /* Sum of exp(x - max); the exponentials go to y if it is given. */
@@ -79,21 +83,33 @@ CNN_INLINE float row_exp(int width, int64_t cols, float max, const float *x, flo
     return lanes_sum(width, lane);
 }
 
-CNN_INLINE void softmax_row(int width, int64_t cols, const float *x, float *y)
+/* y = exp(x - max) / sum of these. Returns the sum. A short row stays in registers from the first look to the last. */
+CNN_INLINE float row_softmax(int width, int64_t cols, float max, const float *x, float *y)
 {
-    float buffer[CNN_BLOCK], block[CNN_BLOCK];
-    float sum = row_exp(width, cols, row_max(width, cols, x), x, y);
+    float buffer[CNN_BLOCK], block[CNN_BLOCK], lane[CNN_BLOCK];
+    if (width == SOFTMAX_SHORT) {
+        const float *p = row_in(width, x, cols, -INFINITY, buffer);
+        for (int l = 0; l < width; l++)
+            lane[l] = block[l] = m_exp(p[l] - max);
+        float sum = lanes_sum(width, lane);
+        for (int l = 0; l < width; l++)
+            block[l] /= sum;
+        row_out(width, y, cols, block);
+        return sum;
+    }
+    float sum = row_exp(width, cols, max, x, y);
     for (int64_t i = 0; i < cols; i += width) {
         const float *p = row_in(width, y + i, cols - i, 0.0f, buffer);
         for (int l = 0; l < width; l++)
             block[l] = p[l] / sum;
         row_out(width, y + i, cols - i, block);
     }
+    return sum;
 }
 
 K(softmax_fwd)(int64_t rows, int64_t cols, const float *x, float *y)
 {
-#define ROW(width, j) softmax_row(width, cols, x + (j)*cols, y + (j)*cols)
+#define ROW(width, j) row_softmax(width, cols, row_max(width, cols, x + (j)*cols), x + (j)*cols, y + (j)*cols)
     SOFTMAX_ROWS(ROW);
 #undef ROW
 }
@@ -203,15 +219,7 @@ CNN_INLINE float xent_row(int width, int64_t cols, const float *x, const float *
     } else if (label >= 0 && label < cols) {
         cross = x[label] - max;
     }
-    float buffer[CNN_BLOCK], block[CNN_BLOCK];
-    float sum = row_exp(width, cols, max, x, prob);
-    for (int64_t i = 0; i < cols; i += width) {
-        const float *p = row_in(width, prob + i, cols - i, 0.0f, buffer);
-        for (int l = 0; l < width; l++)
-            block[l] = p[l] / sum;
-        row_out(width, prob + i, cols - i, block);
-    }
-    return m_log(sum) * total - cross;
+    return m_log(row_softmax(width, cols, max, x, prob)) * total - cross;
 }
 
 K(softmax_xent_fwd)

@@ -5,6 +5,8 @@
 #include "simd/block.h"
 #include "simd/vec.h"
 
+enum { LINE = 16 }; /* floats in a cache line */
+
 /* The load and store of `width` channels, a constant CNN_VL or the number of channels when they are fewer. The loops
  * become masked instructions where the ISA has them, if gcc does not unroll them first. */
 CNN_INLINE vf channels_in(const float *p, int64_t width)
