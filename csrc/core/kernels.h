@@ -13,12 +13,12 @@ typedef struct cnn_epilogue {
     const float *const *addend; /* one row pointer a row, or NULL */
     int64_t act;                /* a line of unary.def, 0: none */
     float alpha, beta;
-    int accumulate;             /* add to what c holds */
+    int accumulate; /* add to what c holds */
 } cnn_epilogue;
 
-/* C[mr][nv * vl] = sum over runs t and i < kc of (rows[r] + run[t])[i * a_step] * b[t * kc + i][...], then the epilogue.
- * b advances b_step floats each i. Each element of C is one chain of multiply-adds in the order of t, i, whatever the
- * tile it falls into, so its bits do not depend on how rows and columns are cut into tiles. */
+/* C[mr][nv * vl] = sum over runs t and i < kc of (rows[r] + run[t])[i * a_step] * b[t * kc + i][...], then the
+ * epilogue. b advances b_step floats each i. Each element of C is one chain of multiply-adds in the order of t, i,
+ * whatever the tile it falls into, so its bits do not depend on how rows and columns are cut into tiles. */
 typedef void (*cnn_tile_fn)(int64_t runs, const int64_t *run, int64_t kc, const float *const *rows, int64_t a_step,
                             const float *b, int64_t b_step, float *const *c, const cnn_epilogue *e);
 
@@ -26,9 +26,9 @@ typedef void (*cnn_tile_fn)(int64_t runs, const int64_t *run, int64_t kc, const 
 typedef void (*cnn_tile_index_fn)(int64_t k, const int64_t *index, const float *const *rows, const float *b,
                                   int64_t b_step, float *const *c, const cnn_epilogue *e);
 
-/* Lines of a depthwise convolution: pixel u of line v is the sum over rows i and taps j, as far as its cell is inside, of
- * x[v * x_line + i * x_row + (first + u * step + j) * pitch] * w[i * w_row + j * w_step], stored at
- * y[v * y_line + u * y_step]; each for `channels` channels. Lines have `cells` cells. */
+/* Lines of a depthwise convolution: pixel u of line v is the sum over rows i and taps j, as far as its cell is inside,
+ * of x[v * x_line + i * x_row + (first + u * step + j) * pitch] * w[i * w_row + j * w_step], stored at y[v * y_line + u
+ * * y_step]; each for `channels` channels. Lines have `cells` cells. */
 typedef struct cnn_depthwise_line {
     int64_t taps, step, first, cells;
     int64_t rows, lines, pixels, channels;
@@ -39,8 +39,8 @@ typedef struct cnn_depthwise_line {
 
 typedef struct cnn_kernels {
     const char *isa;
-    int vl;                  /* floats in a vector */
-    int nv_max;              /* vectors in the widest panel */
+    int vl;                     /* floats in a vector */
+    int nv_max;                 /* vectors in the widest panel */
     int mr_max[CNN_MAX_NV + 1]; /* rows of the tallest tile for a panel of nv vectors */
     cnn_tile_fn tile[CNN_MAX_NV + 1][CNN_MAX_MR + 1];
     cnn_tile_index_fn tile_index[CNN_MAX_NV + 1][CNN_MAX_MR + 1];

@@ -9,8 +9,9 @@
 #include <xmmintrin.h>
 #endif
 
-#define FAMILIES(F) \
-    F(matmul) F(conv2d) F(depthwise2d) F(pool2d) F(batch_norm) F(elementwise) F(reduce) F(softmax) F(layout) F(random) F(update)
+#define FAMILIES(F)                                                                                                    \
+    F(matmul)                                                                                                          \
+    F(conv2d) F(depthwise2d) F(pool2d) F(batch_norm) F(elementwise) F(reduce) F(softmax) F(layout) F(random) F(update)
 
 #define DECLARE(family) extern const cnn_op cnn_ops_##family[];
 FAMILIES(DECLARE)

@@ -5,9 +5,9 @@
 #include "cnn/op.h"
 
 struct cnn_team {
-    int id, size;     /* this thread, and how many there are */
-    char *shared;     /* workspace of the whole team, 64-byte aligned */
-    char *local;      /* workspace of this thread, 64-byte aligned */
+    int id, size; /* this thread, and how many there are */
+    char *shared; /* workspace of the whole team, 64-byte aligned */
+    char *local;  /* workspace of this thread, 64-byte aligned */
     void *barrier;
 };
 
@@ -25,8 +25,7 @@ static inline void cnn_team_range(const cnn_team *team, int64_t n, int64_t *lo, 
 }
 
 /* The same in multiples of `grain`, so that neighbours do not share cache lines. */
-static inline void cnn_team_range_grain(const cnn_team *team, int64_t n, int64_t grain, int64_t *lo,
-                                        int64_t *hi)
+static inline void cnn_team_range_grain(const cnn_team *team, int64_t n, int64_t grain, int64_t *lo, int64_t *hi)
 {
     cnn_team_range(team, (n + grain - 1) / grain, lo, hi);
     *lo *= grain;

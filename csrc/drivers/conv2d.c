@@ -1,13 +1,13 @@
 /* 2-D convolution, forward and both backward passes, as indirect matrix products over windows (window.h).
  *
  * Forward:           y[pixel][k]  = sum over taps, c of x[pixel, tap][c] w[tap][c][k]
- * Backward, data:    dx[cell][c]  = sum over taps, k of dy[cell, tap][k] w[tap][c][k]; with a stride, the cells fall into
- *                    stride_h * stride_w parity classes, each a convolution of stride 1 with its share of the taps, so that
- *                    no multiplication by the zeros between the strides is done
- * Backward, weights: dw[tap, c][k] = sum over pixels of x[pixel, tap][c] dy[pixel][k]
+ * Backward, data:    dx[cell][c]  = sum over taps, k of dy[cell, tap][k] w[tap][c][k]; with a stride, the cells fall
+ * into stride_h * stride_w parity classes, each a convolution of stride 1 with its share of the taps, so that no
+ * multiplication by the zeros between the strides is done Backward, weights: dw[tap, c][k] = sum over pixels of
+ * x[pixel, tap][c] dy[pixel][k]
  *
- * Forward and backward for the data have Winograd's algorithm as another way (winograd.h); which one is the descriptor's
- * choice. */
+ * Forward and backward for the data have Winograd's algorithm as another way (winograd.h); which one is the
+ * descriptor's choice. */
 #include "cnn/conv2d.h"
 #include "drivers/window.h"
 #include "drivers/winograd.h"
@@ -18,8 +18,8 @@
 typedef struct {
     cnn_window win;
     cnn_window_strip cut;
-    int64_t groups, out_cols;          /* columns of one group's product */
-    int64_t out_c, out_h, out_w;       /* the output's pitch of a pixel, and its rows and columns */
+    int64_t groups, out_cols;                 /* columns of one group's product */
+    int64_t out_c, out_h, out_w;              /* the output's pitch of a pixel, and its rows and columns */
     int64_t start_h, start_w, jump_h, jump_w; /* output pixel (y, x) lies at (start_h + y * jump_h, ...) */
     const float *packed;
     const float *bias, *addend;
@@ -70,7 +70,8 @@ static void fill_outputs(const problem_t *p, int64_t g0, int64_t group, float *o
 }
 
 /* Panels [lo, hi) of all groups, counted through, of one strip of rows. */
-static void run_strip(const problem_t *p, cnn_strip *strip, int64_t *run, int64_t g0, float *out, int64_t lo, int64_t hi)
+static void run_strip(const problem_t *p, cnn_strip *strip, int64_t *run, int64_t g0, float *out, int64_t lo,
+                      int64_t hi)
 {
     const int64_t panels = cnn_panel_count(p->out_cols);
     while (lo < hi) {
@@ -94,10 +95,17 @@ static void solve(const problem_t *p, const float *in, float *out, const cnn_tea
     float *copy = (float *)local;
     const float **bases = (const float **)(local + p->cut.copy_bytes);
     int64_t *run = (int64_t *)(local + p->cut.copy_bytes + 3 * table);
-    cnn_strip strip = {.rows = bases, .c = (float **)((char *)bases + table),
+    cnn_strip strip = {.rows = bases,
+                       .c = (float **)((char *)bases + table),
                        .addend = p->addend ? (const float **)((char *)bases + 2 * table) : NULL,
-                       .runs = p->cut.runs, .run = run, .kc = p->cut.kc, .a_step = 1, .n = p->out_cols,
-                       .act = p->act, .alpha = p->alpha, .beta = p->beta};
+                       .runs = p->cut.runs,
+                       .run = run,
+                       .kc = p->cut.kc,
+                       .a_step = 1,
+                       .n = p->out_cols,
+                       .act = p->act,
+                       .alpha = p->alpha,
+                       .beta = p->beta};
     const int64_t units = p->groups * cnn_panel_count(p->out_cols), rows = p->win.n * p->win.p;
     int64_t lo, hi;
     cnn_team_range(team, p->cut.count * units, &lo, &hi);
@@ -113,13 +121,31 @@ static void solve(const problem_t *p, const float *in, float *out, const cnn_tea
 
 static problem_t forward_problem(const cnn_conv2d *d)
 {
-    problem_t p = {
-        .win = {.n = d->n, .h = d->h, .w = d->w, .c = d->c, .p = d->p, .q = d->q,
-                .step_h = d->stride_h, .step_w = d->stride_w, .taps_h = d->r, .taps_w = d->s,
-                .first_h = -d->pad_t, .first_w = -d->pad_l, .gap_h = d->dilation_h, .gap_w = d->dilation_w,
-                .depth = d->c / d->groups},
-        .groups = d->groups, .out_cols = d->k / d->groups, .out_c = d->k, .out_h = d->p, .out_w = d->q,
-        .jump_h = 1, .jump_w = 1, .act = d->act, .alpha = d->alpha, .beta = d->beta};
+    problem_t p = {.win = {.n = d->n,
+                           .h = d->h,
+                           .w = d->w,
+                           .c = d->c,
+                           .p = d->p,
+                           .q = d->q,
+                           .step_h = d->stride_h,
+                           .step_w = d->stride_w,
+                           .taps_h = d->r,
+                           .taps_w = d->s,
+                           .first_h = -d->pad_t,
+                           .first_w = -d->pad_l,
+                           .gap_h = d->dilation_h,
+                           .gap_w = d->dilation_w,
+                           .depth = d->c / d->groups},
+                   .groups = d->groups,
+                   .out_cols = d->k / d->groups,
+                   .out_c = d->k,
+                   .out_h = d->p,
+                   .out_w = d->q,
+                   .jump_h = 1,
+                   .jump_w = 1,
+                   .act = d->act,
+                   .alpha = d->alpha,
+                   .beta = d->beta};
     p.cut = cnn_window_cut(&p.win, d->groups * cnn_panel_count(p.out_cols));
     return p;
 }
@@ -144,8 +170,8 @@ static size_t packed_bytes(const cnn_conv2d *d)
 /* Winograd's problem for the forward pass or, `turned`, for the backward pass for the data. */
 static cnn_winograd winograd_problem(const cnn_conv2d *d, int turned)
 {
-    cnn_winograd g = {.size = d->algorithm == CNN_WINOGRAD_4 ? 4 : 2, .n = d->n, .act = d->act, .alpha = d->alpha,
-                      .beta = d->beta};
+    cnn_winograd g = {
+        .size = d->algorithm == CNN_WINOGRAD_4 ? 4 : 2, .n = d->n, .act = d->act, .alpha = d->alpha, .beta = d->beta};
     if (turned) {
         g.h = d->p, g.w = d->q, g.c = d->k, g.k = d->c, g.p = d->h, g.q = d->w;
         g.pad_t = 2 - d->pad_t, g.pad_l = 2 - d->pad_l, g.act = 0;
@@ -215,8 +241,9 @@ static void conv2d_pack(const void *desc, void *const *buf, cnn_team *team)
         cnn_winograd_pack(d->algorithm == CNN_WINOGRAD_4 ? 4 : 2, d->c, d->k, buf[0], 0, buf[1], team);
 }
 
-/* The taps of one axis that reach cells start, start + stride, ... of dx: count, the first tap of the highest index, the
- * distance in taps and in dy cells, and the dy cell that the last tap (the lowest cell) reads for the first dx cell. */
+/* The taps of one axis that reach cells start, start + stride, ... of dx: count, the first tap of the highest index,
+ * the distance in taps and in dy cells, and the dy cell that the last tap (the lowest cell) reads for the first dx
+ * cell. */
 typedef struct {
     int64_t count, highest, tap_gap, cell_gap, first;
 } parity_t;
@@ -247,13 +274,30 @@ static problem_t class_problem(const cnn_conv2d *d, int64_t start_h, int64_t sta
 {
     *down = parity(start_h, d->r, d->stride_h, d->dilation_h, d->pad_t);
     *across = parity(start_w, d->s, d->stride_w, d->dilation_w, d->pad_l);
-    problem_t p = {
-        .win = {.n = d->n, .h = d->p, .w = d->q, .c = d->k, .p = cnn_ceil_div(d->h - start_h, d->stride_h),
-                .q = cnn_ceil_div(d->w - start_w, d->stride_w), .step_h = 1, .step_w = 1,
-                .taps_h = down->count, .taps_w = across->count, .first_h = down->first, .first_w = across->first,
-                .gap_h = down->cell_gap, .gap_w = across->cell_gap, .depth = d->k / d->groups},
-        .groups = d->groups, .out_cols = d->c / d->groups, .out_c = d->c, .out_h = d->h, .out_w = d->w,
-        .start_h = start_h, .start_w = start_w, .jump_h = d->stride_h, .jump_w = d->stride_w};
+    problem_t p = {.win = {.n = d->n,
+                           .h = d->p,
+                           .w = d->q,
+                           .c = d->k,
+                           .p = cnn_ceil_div(d->h - start_h, d->stride_h),
+                           .q = cnn_ceil_div(d->w - start_w, d->stride_w),
+                           .step_h = 1,
+                           .step_w = 1,
+                           .taps_h = down->count,
+                           .taps_w = across->count,
+                           .first_h = down->first,
+                           .first_w = across->first,
+                           .gap_h = down->cell_gap,
+                           .gap_w = across->cell_gap,
+                           .depth = d->k / d->groups},
+                   .groups = d->groups,
+                   .out_cols = d->c / d->groups,
+                   .out_c = d->c,
+                   .out_h = d->h,
+                   .out_w = d->w,
+                   .start_h = start_h,
+                   .start_w = start_w,
+                   .jump_h = d->stride_h,
+                   .jump_w = d->stride_w};
     if (down->count && across->count && p.win.p > 0 && p.win.q > 0)
         p.cut = cnn_window_cut(&p.win, d->groups * cnn_panel_count(p.out_cols));
     return p;
@@ -343,8 +387,8 @@ static void conv2d_bwd_data(const void *desc, void *const *buf, cnn_team *team)
 /* Backward for the weights: rows of dw are (tap, channel), its columns filters, the sum runs over pixels. */
 typedef struct {
     problem_t p;
-    int64_t rows;            /* taps * channels of a group */
-    int64_t narrow;          /* columns of a last panel that dy cannot be read for in place, after rounding up; or 0 */
+    int64_t rows;   /* taps * channels of a group */
+    int64_t narrow; /* columns of a last panel that dy cannot be read for in place, after rounding up; or 0 */
     cnn_panel last;
 } weights_t;
 
@@ -380,9 +424,9 @@ typedef struct {
     const float *origin;
     const int64_t *index;
     int64_t m;
-    const float *dy;     /* the strip's first pixel */
+    const float *dy; /* the strip's first pixel */
     float *narrow;
-    int64_t narrow_of;   /* the group whose last panel is in `narrow`, or -1 */
+    int64_t narrow_of; /* the group whose last panel is in `narrow`, or -1 */
     int accumulate;
 } pixels_t;
 
@@ -448,7 +492,8 @@ static void conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *tea
     float *copy = (float *)local;
     const float **bases = (const float **)(local + p->cut.copy_bytes);
     int64_t *index = (int64_t *)((char *)bases + table_bytes(p));
-    pixels_t s = {.origin = p->cut.padded ? copy : x, .index = index, .narrow = (float *)((char *)index + table_bytes(p))};
+    pixels_t s = {
+        .origin = p->cut.padded ? copy : x, .index = index, .narrow = (float *)((char *)index + table_bytes(p))};
     int64_t lo, hi;
     cnn_team_range(team, weights_units(&g), &lo, &hi);
     for (int64_t g0 = 0; g0 < d->n * d->p; g0 += p->cut.rows) {

@@ -90,10 +90,18 @@ static void matmul_fwd(const void *desc, void *const *buf, cnn_team *team)
     float *y = buf[4];
     static const int64_t no_offset[1] = {0};
     const size_t table = cnn_align64((size_t)strip_rows(d) * sizeof(void *));
-    cnn_strip strip = {.rows = (void *)team->local, .c = (void *)(team->local + table),
+    cnn_strip strip = {.rows = (void *)team->local,
+                       .c = (void *)(team->local + table),
                        .addend = addend ? (void *)(team->local + 2 * table) : NULL,
-                       .runs = 1, .run = no_offset, .kc = d->k, .a_step = d->ta ? d->m : 1,
-                       .n = d->n, .bias = bias, .act = d->act, .alpha = d->alpha, .beta = d->beta};
+                       .runs = 1,
+                       .run = no_offset,
+                       .kc = d->k,
+                       .a_step = d->ta ? d->m : 1,
+                       .n = d->n,
+                       .bias = bias,
+                       .act = d->act,
+                       .alpha = d->alpha,
+                       .beta = d->beta};
     const int64_t b_size = d->packed ? d->k * cnn_packed_cols(d->n) : d->k * d->n;
     for (int64_t i = 0; i < d->batch; i++) {
         if (i == 0 || d->b_batched) {

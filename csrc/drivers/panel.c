@@ -84,8 +84,12 @@ void cnn_strip_sweep(const cnn_strip *s, int64_t lo, int64_t hi)
         const int64_t width = (int64_t)p.nv * cnn_k->vl, tiles = cnn_tile_count(s->m, p.nv);
         const int plain = s->b_step != 0 && p.cols == width;
         const float *b = plain ? s->b + p.first : s->b_step ? s->b_narrow : s->b + p.first * depth;
-        cnn_epilogue e = {.first = p.first, .cols = p.cols, .bias = s->bias, .act = s->act,
-                          .alpha = (float)s->alpha, .beta = (float)s->beta};
+        cnn_epilogue e = {.first = p.first,
+                          .cols = p.cols,
+                          .bias = s->bias,
+                          .act = s->act,
+                          .alpha = (float)s->alpha,
+                          .beta = (float)s->beta};
         for (int64_t i = 0; i < tiles; i++) {
             int64_t m0, m1;
             cnn_tile_at(i, tiles, s->m, &m0, &m1);

@@ -1,9 +1,9 @@
 /* The matrix product's frame, shared by matmul and convolution: B as packed panels, rows of A and C as pointers,
  * tiles swept over a strip of rows.
  *
- * A packed matrix of `rows` x `cols` is a sequence of panels of nv_max vectors of columns (the last one narrower, rounded up to
- * whole vectors and filled with zeros), each panel [rows][its columns]. Every full panel lies `panel_cols * rows` floats
- * after the one before. */
+ * A packed matrix of `rows` x `cols` is a sequence of panels of nv_max vectors of columns (the last one narrower,
+ * rounded up to whole vectors and filled with zeros), each panel [rows][its columns]. Every full panel lies `panel_cols
+ * * rows` floats after the one before. */
 #ifndef CNN_PANEL_H
 #define CNN_PANEL_H
 
@@ -23,8 +23,8 @@ cnn_panel cnn_panel_at(int64_t j, int64_t n);
 /* Columns after rounding up to whole vectors; floats of a packed matrix = rows * cnn_packed_cols(cols). */
 int64_t cnn_packed_cols(int64_t cols);
 
-/* Pack `rows` x `cols` of b (element at b[i * row_step + j * col_step]) as the rows [row0, row0 + rows) of a packed matrix of
- * `total_rows`, panels [lo, hi) only. */
+/* Pack `rows` x `cols` of b (element at b[i * row_step + j * col_step]) as the rows [row0, row0 + rows) of a packed
+ * matrix of `total_rows`, panels [lo, hi) only. */
 void cnn_pack(const float *b, int64_t rows, int64_t cols, int64_t row_step, int64_t col_step, float *packed,
               int64_t row0, int64_t total_rows, int64_t lo, int64_t hi);
 
@@ -36,8 +36,8 @@ typedef struct cnn_strip {
     const float **addend; /* or NULL */
     int64_t runs, kc, a_step;
     const int64_t *run;
-    const float *b;   /* packed, or plain with b_step != 0: then only whole panels are read from it ... */
-    int64_t b_step;   /* ... and the last, narrow one from b_narrow, packed */
+    const float *b; /* packed, or plain with b_step != 0: then only whole panels are read from it ... */
+    int64_t b_step; /* ... and the last, narrow one from b_narrow, packed */
     const float *b_narrow;
     int64_t n;
     const float *bias;

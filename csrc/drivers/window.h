@@ -1,34 +1,34 @@
 /* A convolution as an indirect matrix product (Dukhan 2019, The Indirect Convolution Algorithm): which input pixel each
- * tap of each output pixel reads. Forward, each parity class of the backward pass for the data, and the backward pass for
- * the weights are all such windows.
+ * tap of each output pixel reads. Forward, each parity class of the backward pass for the data, and the backward pass
+ * for the weights are all such windows.
  *
- * Output rows are taken in strips. Where a window reaches past the input's border, the strip's input rows are first copied
- * into local scratch with their zero padding, so that every tap of every pixel is base + a constant offset. */
+ * Output rows are taken in strips. Where a window reaches past the input's border, the strip's input rows are first
+ * copied into local scratch with their zero padding, so that every tap of every pixel is base + a constant offset. */
 #ifndef CNN_WINDOW_H
 #define CNN_WINDOW_H
 
 #include "drivers/panel.h"
 
 typedef struct cnn_window {
-    int64_t n, h, w, c;           /* the input; c is the pitch of a pixel */
-    int64_t p, q;                 /* output rows and columns that this window makes */
-    int64_t step_h, step_w;       /* input cells per output cell */
-    int64_t taps_h, taps_w;       /* taps are a grid: tap (i, j) reads input cell */
-    int64_t first_h, first_w;     /*   (y * step_h + first_h + i * gap_h, x * step_w + first_w + j * gap_w) */
+    int64_t n, h, w, c;       /* the input; c is the pitch of a pixel */
+    int64_t p, q;             /* output rows and columns that this window makes */
+    int64_t step_h, step_w;   /* input cells per output cell */
+    int64_t taps_h, taps_w;   /* taps are a grid: tap (i, j) reads input cell */
+    int64_t first_h, first_w; /*   (y * step_h + first_h + i * gap_h, x * step_w + first_w + j * gap_w) */
     int64_t gap_h, gap_w;
-    int64_t depth;                /* channels that are read of a cell, from channel 0 of the pointer given */
+    int64_t depth; /* channels that are read of a cell, from channel 0 of the pointer given */
 } cnn_window;
 
 /* The strip of output rows [g0, g1), counted over all images, as the tile wants it. */
 typedef struct cnn_window_strip {
-    int64_t rows;           /* output rows in a full strip */
-    int64_t count;          /* strips in all */
-    int64_t runs, kc;       /* contiguous floats: a row of taps when its cells are neighbours, else one tap */
-    int padded;             /* the strip is copied */
-    int64_t copy_w;         /* cells in a row of the copy, or of the input */
-    int64_t copy_h;         /* rows of the copy for a part of a strip inside one image that has `rows` rows */
-    int64_t copy_parts;     /* images a strip can touch */
-    size_t copy_bytes;      /* local scratch for the copy */
+    int64_t rows;       /* output rows in a full strip */
+    int64_t count;      /* strips in all */
+    int64_t runs, kc;   /* contiguous floats: a row of taps when its cells are neighbours, else one tap */
+    int padded;         /* the strip is copied */
+    int64_t copy_w;     /* cells in a row of the copy, or of the input */
+    int64_t copy_h;     /* rows of the copy for a part of a strip inside one image that has `rows` rows */
+    int64_t copy_parts; /* images a strip can touch */
+    size_t copy_bytes;  /* local scratch for the copy */
 } cnn_window_strip;
 
 /* Choose the strips; `panels` pieces of work are to be had from each. */

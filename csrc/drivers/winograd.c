@@ -62,12 +62,13 @@ void cnn_winograd_pack(int size, int64_t c, int64_t k, const float *w, int turne
         float taps[9][BLOCK_COLS] = {{0}};
         gather_taps(c, k, w, turned, row, panel.first, panel.cols, taps);
         float *out = packed + panel.first * rows * positions + row * width;
-        (size == 4 ? cnn_k->winograd_filter_4 : cnn_k->winograd_filter_2)(width, taps[0], BLOCK_COLS, out, rows * width);
+        (size == 4 ? cnn_k->winograd_filter_4 : cnn_k->winograd_filter_2)(width, taps[0], BLOCK_COLS, out,
+                                                                          rows * width);
     }
 }
 
-void cnn_winograd_cells(const float *x, int64_t image, int64_t h, int64_t w, int64_t c, int64_t y0, int64_t x0, int side,
-                        const float *outside, const float **cells)
+void cnn_winograd_cells(const float *x, int64_t image, int64_t h, int64_t w, int64_t c, int64_t y0, int64_t x0,
+                        int side, const float *outside, const float **cells)
 {
     for (int i = 0; i < side; i++)
         for (int j = 0; j < side; j++) {
@@ -119,13 +120,15 @@ static void transform_out(const cnn_winograd *g, const cut_t *t, cnn_panel panel
         const int64_t row = i % per_image / t->tiles_w * g->size, col = i % t->tiles_w * g->size;
         cnn_winograd_cells(y + panel.first, i / per_image, g->p, g->q, g->k, row, col, g->size, NULL, cells);
         if (g->addend)
-            cnn_winograd_cells(g->addend + panel.first, i / per_image, g->p, g->q, g->k, row, col, g->size, NULL, addend);
+            cnn_winograd_cells(g->addend + panel.first, i / per_image, g->p, g->q, g->k, row, col, g->size, NULL,
+                               addend);
         (g->size == 4 ? cnn_k->winograd_output_4 : cnn_k->winograd_output_2)(
             panel.cols, products + (i - lo) * BLOCK_COLS, t->m_step, (float *const *)cells, g->addend ? addend : NULL,
             g->bias ? g->bias + panel.first : NULL, g->act == ACT_RELU);
         for (int cell = 0; g->act > ACT_RELU && cell < g->size * g->size; cell++)
             if (cells[cell])
-                cnn_k->unary_fwd(g->act, panel.cols, (float)g->alpha, (float)g->beta, cells[cell], (float *)cells[cell]);
+                cnn_k->unary_fwd(g->act, panel.cols, (float)g->alpha, (float)g->beta, cells[cell],
+                                 (float *)cells[cell]);
     }
 }
 

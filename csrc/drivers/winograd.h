@@ -1,8 +1,9 @@
 /* 3 x 3 convolution of stride 1 with fewer multiplications (Winograd 1980; Lavin & Gray 2016).
  *
- * Tiles of 4 x 4 (or 2 x 2) outputs are computed from 6 x 6 (4 x 4) transformed inputs: at each of the 36 (16) positions of the
- * transformed tile one matrix product over channels. A block of tiles is transformed into local scratch, multiplied with
- * one panel of filters after the other and transformed back while all of it lies in L2 (after Jia et al. 2019, L3 Fusion).
+ * Tiles of 4 x 4 (or 2 x 2) outputs are computed from 6 x 6 (4 x 4) transformed inputs: at each of the 36 (16)
+ * positions of the transformed tile one matrix product over channels. A block of tiles is transformed into local
+ * scratch, multiplied with one panel of filters after the other and transformed back while all of it lies in L2 (after
+ * Jia et al. 2019, L3 Fusion).
  *
  * Channels and filters must be multiples of 16. */
 #ifndef CNN_WINOGRAD_H
@@ -11,9 +12,9 @@
 #include "drivers/panel.h"
 
 typedef struct cnn_winograd {
-    int size;                          /* outputs of a tile along an axis: 4 or 2 */
+    int size; /* outputs of a tile along an axis: 4 or 2 */
     int64_t n, h, w, c, k, p, q, pad_t, pad_l;
-    const float *filters;              /* packed: [panel][position][c][columns] */
+    const float *filters; /* packed: [panel][position][c][columns] */
     const float *bias, *addend;
     int64_t act;
     double alpha, beta;
@@ -23,8 +24,8 @@ typedef struct cnn_winograd {
 int64_t cnn_winograd_filter_size(int size, int64_t c, int64_t k);
 size_t cnn_winograd_local_bytes(const cnn_winograd *g);
 
-/* The thread's share of packing w (3, 3, c, k): as it is, or, for the backward pass for the data, turned by 180 degrees and with
- * channels and filters exchanged (then the result takes k channels and makes c). */
+/* The thread's share of packing w (3, 3, c, k): as it is, or, for the backward pass for the data, turned by 180 degrees
+ * and with channels and filters exchanged (then the result takes k channels and makes c). */
 void cnn_winograd_pack(int size, int64_t c, int64_t k, const float *w, int turned, float *packed, const cnn_team *team);
 
 /* The gradient of the filters by F(3 x 3, 4 x 4): dw (3, 3, c, k) from x and dy, which has the pitch of y. Uses size 4
@@ -33,9 +34,10 @@ size_t cnn_winograd_weights_shared_bytes(const cnn_winograd *g);
 size_t cnn_winograd_weights_local_bytes(const cnn_winograd *g);
 void cnn_winograd_weights(const cnn_winograd *g, const float *x, const float *dy, float *dw, cnn_team *team);
 
-/* Pointers to the cells (y0 + i, x0 + j), i and j below `side`, of an image of x (n, h, w, c); `outside` for those not in it. */
-void cnn_winograd_cells(const float *x, int64_t image, int64_t h, int64_t w, int64_t c, int64_t y0, int64_t x0, int side,
-                        const float *outside, const float **cells);
+/* Pointers to the cells (y0 + i, x0 + j), i and j below `side`, of an image of x (n, h, w, c); `outside` for those not
+ * in it. */
+void cnn_winograd_cells(const float *x, int64_t image, int64_t h, int64_t w, int64_t c, int64_t y0, int64_t x0,
+                        int side, const float *outside, const float **cells);
 
 /* The thread's share of y = act(x * w + bias + addend). */
 void cnn_winograd_run(const cnn_winograd *g, const float *x, float *y, const cnn_team *team);

@@ -1,7 +1,7 @@
 /* Everything an ISA's file compiles: the bodies of all leaf kernels and their table. */
 #include "core/kernels.h"
-#include "simd/vec.h"
 #include "simd/math.h"
+#include "simd/vec.h"
 
 #define CNN_CAT2(a, b) a##b
 #define CNN_CAT(a, b) CNN_CAT2(a, b)
@@ -9,6 +9,8 @@
 #define CNN_STR(a) CNN_STR2(a)
 #define K(name) static void cnn_k_##name
 
+/* The bodies call each other in this order. */
+/* clang-format off */
 #include "kernels/elementwise.h"
 #include "kernels/tile.h" /* calls unary_fwd */
 #include "kernels/winograd.h"
@@ -21,6 +23,7 @@
 #include "kernels/random.h"
 #include "kernels/update.h"
 #include "kernels/peak.h" /* uses the lists of rows in tile.h */
+/* clang-format on */
 
 const cnn_kernels CNN_CAT(cnn_kernels_, CNN_ISA) = {
     .isa = CNN_STR(CNN_ISA),

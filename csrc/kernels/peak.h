@@ -6,8 +6,8 @@ enum { FMA_CHAINS = 14 }; /* 16 registers hold them and the two constants; 2 uni
 #define CHAIN_STEP(r) c##r = c##r * a + b;
 #define CHAIN_SUM(r) total += c##r;
 
-/* `n` multiply-adds of floats, a multiple of 14 * 16, in chains that do not wait for each other. With a factor below 1 the
- * chains settle at term / (1 - factor): neither infinite nor denormal, which would run at another speed. */
+/* `n` multiply-adds of floats, a multiple of 14 * 16, in chains that do not wait for each other. With a factor below 1
+ * the chains settle at term / (1 - factor): neither infinite nor denormal, which would run at another speed. */
 K(fma_chain)(int64_t n, float factor, float term, float *sum)
 {
     const vf a = v_splat(factor), b = v_splat(term);

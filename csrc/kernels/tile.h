@@ -51,25 +51,25 @@
 #define LOAD_C_3(r) COLS_3(LOAD_C, r)
 #define LOAD_C_4(r) COLS_4(LOAD_C, r)
 /* One broadcast and its multiply-adds, row by row: one register of A is live at a time. */
-#define STEP_1(r)                                         \
-    {                                                     \
-        const vf a = v_splat(p##r[at]);                   \
-        COLS_1(FMA, r)                                    \
+#define STEP_1(r)                                                                                                      \
+    {                                                                                                                  \
+        const vf a = v_splat(p##r[at]);                                                                                \
+        COLS_1(FMA, r)                                                                                                 \
     }
-#define STEP_2(r)                                         \
-    {                                                     \
-        const vf a = v_splat(p##r[at]);                   \
-        COLS_2(FMA, r)                                    \
+#define STEP_2(r)                                                                                                      \
+    {                                                                                                                  \
+        const vf a = v_splat(p##r[at]);                                                                                \
+        COLS_2(FMA, r)                                                                                                 \
     }
-#define STEP_3(r)                                         \
-    {                                                     \
-        const vf a = v_splat(p##r[at]);                   \
-        COLS_3(FMA, r)                                    \
+#define STEP_3(r)                                                                                                      \
+    {                                                                                                                  \
+        const vf a = v_splat(p##r[at]);                                                                                \
+        COLS_3(FMA, r)                                                                                                 \
     }
-#define STEP_4(r)                                         \
-    {                                                     \
-        const vf a = v_splat(p##r[at]);                   \
-        COLS_4(FMA, r)                                    \
+#define STEP_4(r)                                                                                                      \
+    {                                                                                                                  \
+        const vf a = v_splat(p##r[at]);                                                                                \
+        COLS_4(FMA, r)                                                                                                 \
     }
 #define ADD_BIAS_1(r) COLS_1(ADD_BIAS, r)
 #define ADD_BIAS_2(r) COLS_2(ADD_BIAS, r)
@@ -118,58 +118,57 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
         cnn_k_unary_fwd(e->act, e->cols, e->alpha, e->beta, c[r] + e->first, c[r] + e->first);
 }
 
-/* What both kinds of tile do after the sum. A narrow tile adds what c holds in finish_narrow, a full one before the sum;
- * the order of the additions differs, so only sums that are always cut at the same columns may accumulate. */
-#define FINISH(MR, NV)                                   \
-    if (e->cols < NV * CNN_VL) {                         \
-        float spilled[MR * CNN_MAX_NV * CNN_VL];         \
-        ROWS_##MR(SPILL_##NV) finish_narrow(MR, spilled, c, e); \
-    } else {                                             \
-        if (e->bias) {                                   \
-            B_##NV(LOAD_BIAS) ROWS_##MR(ADD_BIAS_##NV)   \
-        }                                                \
-        if (e->addend) {                                 \
-            ROWS_##MR(ADD_ADDEND_##NV)                   \
-        }                                                \
-        if (e->act == ACT_RELU) {                        \
-            const vf zero = {0};                         \
-            ROWS_##MR(RELU_##NV)                         \
-        }                                                \
-        ROWS_##MR(STORE_##NV)                            \
-    }                                                    \
-    if (e->act > ACT_RELU)                               \
+/* What both kinds of tile do after the sum. A narrow tile adds what c holds in finish_narrow, a full one before the
+ * sum; the order of the additions differs, so only sums that are always cut at the same columns may accumulate. */
+#define FINISH(MR, NV)                                                                                                 \
+    if (e->cols < NV * CNN_VL) {                                                                                       \
+        float spilled[MR * CNN_MAX_NV * CNN_VL];                                                                       \
+        ROWS_##MR(SPILL_##NV) finish_narrow(MR, spilled, c, e);                                                        \
+    } else {                                                                                                           \
+        if (e->bias) {                                                                                                 \
+            B_##NV(LOAD_BIAS) ROWS_##MR(ADD_BIAS_##NV)                                                                 \
+        }                                                                                                              \
+        if (e->addend) {                                                                                               \
+            ROWS_##MR(ADD_ADDEND_##NV)                                                                                 \
+        }                                                                                                              \
+        if (e->act == ACT_RELU) {                                                                                      \
+            const vf zero = {0};                                                                                       \
+            ROWS_##MR(RELU_##NV)                                                                                       \
+        }                                                                                                              \
+        ROWS_##MR(STORE_##NV)                                                                                          \
+    }                                                                                                                  \
+    if (e->act > ACT_RELU)                                                                                             \
         apply_act(MR, c, e);
 
-#define TILE(MR, NV)                                                                                          \
-    static void tile_##MR##_##NV(int64_t runs, const int64_t *run, int64_t kc, const float *const *rows,      \
-                                 int64_t a_step, const float *b, int64_t b_step, float *const *c,             \
-                                 const cnn_epilogue *e)                                                       \
-    {                                                                                                         \
-        ROWS_##MR(ZERO_##NV)                                                                                  \
-        if (e->accumulate && e->cols == NV * CNN_VL) {                                                        \
-            ROWS_##MR(LOAD_C_##NV)                                                                            \
-        }                                                                                                     \
-        for (int64_t t = 0; t < runs; t++) {                                                                  \
-            ROWS_##MR(POINTER)                                                                                \
-            for (int64_t i = 0, at = 0; i < kc; i++, at += a_step, b += b_step) {                             \
-                B_##NV(LOAD_B) ROWS_##MR(STEP_##NV)                                       \
-            }                                                                                                 \
-        }                                                                                                     \
-        FINISH(MR, NV)                                                                                        \
-    }                                                                                                         \
-    static void tile_index_##MR##_##NV(int64_t k, const int64_t *index, const float *const *rows,             \
-                                       const float *b, int64_t b_step, float *const *c,                       \
-                                       const cnn_epilogue *e)                                                 \
-    {                                                                                                         \
-        ROWS_##MR(ZERO_##NV) ROWS_##MR(BASE)                                                                  \
-        if (e->accumulate && e->cols == NV * CNN_VL) {                                                        \
-            ROWS_##MR(LOAD_C_##NV)                                                                            \
-        }                                                                                                     \
-        for (int64_t i = 0; i < k; i++, b += b_step) {                                                        \
-            const int64_t at = index[i];                                                                      \
-            B_##NV(LOAD_B) ROWS_##MR(STEP_##NV)                                           \
-        }                                                                                                     \
-        FINISH(MR, NV)                                                                                        \
+#define TILE(MR, NV)                                                                                                   \
+    static void tile_##MR##_##NV(int64_t runs, const int64_t *run, int64_t kc, const float *const *rows,               \
+                                 int64_t a_step, const float *b, int64_t b_step, float *const *c,                      \
+                                 const cnn_epilogue *e)                                                                \
+    {                                                                                                                  \
+        ROWS_##MR(ZERO_##NV) if (e->accumulate && e->cols == NV * CNN_VL)                                              \
+        {                                                                                                              \
+            ROWS_##MR(LOAD_C_##NV)                                                                                     \
+        }                                                                                                              \
+        for (int64_t t = 0; t < runs; t++) {                                                                           \
+            ROWS_##MR(POINTER) for (int64_t i = 0, at = 0; i < kc; i++, at += a_step, b += b_step)                     \
+            {                                                                                                          \
+                B_##NV(LOAD_B) ROWS_##MR(STEP_##NV)                                                                    \
+            }                                                                                                          \
+        }                                                                                                              \
+        FINISH(MR, NV)                                                                                                 \
+    }                                                                                                                  \
+    static void tile_index_##MR##_##NV(int64_t k, const int64_t *index, const float *const *rows, const float *b,      \
+                                       int64_t b_step, float *const *c, const cnn_epilogue *e)                         \
+    {                                                                                                                  \
+        ROWS_##MR(ZERO_##NV) ROWS_##MR(BASE) if (e->accumulate && e->cols == NV * CNN_VL)                              \
+        {                                                                                                              \
+            ROWS_##MR(LOAD_C_##NV)                                                                                     \
+        }                                                                                                              \
+        for (int64_t i = 0; i < k; i++, b += b_step) {                                                                 \
+            const int64_t at = index[i];                                                                               \
+            B_##NV(LOAD_B) ROWS_##MR(STEP_##NV)                                                                        \
+        }                                                                                                              \
+        FINISH(MR, NV)                                                                                                 \
     }
 
 #define TILES_TO_5(NV) TILE(1, NV) TILE(2, NV) TILE(3, NV) TILE(4, NV) TILE(5, NV)
@@ -189,22 +188,21 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
 /* Tiles that fit the registers: 32 of AVX-512, 16 of the others; mr * nv accumulators, nv of B, at least one of A. */
 #if CNN_VL == 16
 TILES_TO_14(1) TILES_TO_14(2) TILES_TO_8(3) TILES_TO_7(4)
-#define CNN_TILE_TABLES                                                                                         \
-    .nv_max = 4, .mr_max = {0, 14, 14, 8, 7},                                                                   \
-    .tile = {{0}, {NAMES_14(tile, 1)}, {NAMES_14(tile, 2)}, {NAMES_8(tile, 3)}, {NAMES_7(tile, 4)}},            \
-    .tile_index = {{0}, {NAMES_14(tile_index, 1)}, {NAMES_14(tile_index, 2)}, {NAMES_8(tile_index, 3)}, {NAMES_7(tile_index, 4)}}
+#define CNN_TILE_TABLES                                                                                                \
+    .nv_max = 4, .mr_max = {0, 14, 14, 8, 7},                                                                          \
+    .tile = {{0}, {NAMES_14(tile, 1)}, {NAMES_14(tile, 2)}, {NAMES_8(tile, 3)}, {NAMES_7(tile, 4)}},                   \
+    .tile_index = {                                                                                                    \
+        {0}, {NAMES_14(tile_index, 1)}, {NAMES_14(tile_index, 2)}, {NAMES_8(tile_index, 3)}, {NAMES_7(tile_index, 4)}}
 #else
 #if CNN_VL == 8
 TILES_TO_12(1) TILES_TO_6(2)
-#define CNN_TILE_TABLES                                          \
-    .nv_max = 2, .mr_max = {0, 12, 6},                           \
-    .tile = {{0}, {NAMES_12(tile, 1)}, {NAMES_6(tile, 2)}},      \
+#define CNN_TILE_TABLES                                                                                                \
+    .nv_max = 2, .mr_max = {0, 12, 6}, .tile = {{0}, {NAMES_12(tile, 1)}, {NAMES_6(tile, 2)}},                         \
     .tile_index = {{0}, {NAMES_12(tile_index, 1)}, {NAMES_6(tile_index, 2)}}
 #else
 TILES_TO_8(1) TILES_TO_5(2)
-#define CNN_TILE_TABLES                                          \
-    .nv_max = 2, .mr_max = {0, 8, 5},                            \
-    .tile = {{0}, {NAMES_8(tile, 1)}, {NAMES_5(tile, 2)}},       \
+#define CNN_TILE_TABLES                                                                                                \
+    .nv_max = 2, .mr_max = {0, 8, 5}, .tile = {{0}, {NAMES_8(tile, 1)}, {NAMES_5(tile, 2)}},                           \
     .tile_index = {{0}, {NAMES_8(tile_index, 1)}, {NAMES_5(tile_index, 2)}}
 #endif
 #endif

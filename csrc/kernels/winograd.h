@@ -1,11 +1,10 @@
 /* Transforms of Winograd convolution F(4x4, 3x3) and F(2x2, 3x3) (Lavin & Gray 2016), vectorised over channels.
  *
- * F(4,3) uses the points 0, +-1/sqrt2, +-sqrt2 and infinity: the transforms then amplify rounding errors about half as much
- * as with 0, +-1, +-2 (Barabasz et al. 2020, on the choice of points). With a = 1/sqrt2, b = sqrt2 (a b = 1):
- *   B^T rows: x0 - 5/2 x2 + x4;  (x4 - 2 x2) +- (a x3 - b x1);  (x4 - x2 / 2) +- (b x3 - a x1);  x1 - 5/2 x3 + x5
- *   G rows:   1, 0, 0;  -(2/3)(1, +-a, a^2);  (1/6)(1, +-b, b^2);  0, 0, 1
- *   A^T rows: the points' powers 0 to 3, infinity only in the last
- * F(2,3) uses 0, +-1 and infinity. */
+ * F(4,3) uses the points 0, +-1/sqrt2, +-sqrt2 and infinity: the transforms then amplify rounding errors about half as
+ * much as with 0, +-1, +-2 (Barabasz et al. 2020, on the choice of points). With a = 1/sqrt2, b = sqrt2 (a b = 1): B^T
+ * rows: x0 - 5/2 x2 + x4;  (x4 - 2 x2) +- (a x3 - b x1);  (x4 - x2 / 2) +- (b x3 - a x1);  x1 - 5/2 x3 + x5 G rows: 1,
+ * 0, 0;  -(2/3)(1, +-a, a^2);  (1/6)(1, +-b, b^2);  0, 0, 1 A^T rows: the points' powers 0 to 3, infinity only in the
+ * last F(2,3) uses 0, +-1 and infinity. */
 
 #define SQRT_HALF 0.70710678118654752f
 #define SQRT_TWO 1.41421356237309505f
@@ -69,70 +68,71 @@ CNN_INLINE void filter_2(const vf g[3], vf u[4])
 }
 
 /* The same for both tile sizes. SIZE outputs and SIZE + 2 inputs along each axis. */
-#define WINOGRAD(SIZE, IN)                                                                                     \
-    K(winograd_input_##SIZE)(int64_t c, const float *const *cells, float *v, int64_t v_step)                   \
-    {                                                                                                          \
-        for (int64_t at = 0; at < c; at += CNN_VL) {                                                           \
-            vf t[IN][IN], x[IN], y[IN];                                                                        \
-            for (int j = 0; j < IN; j++) {                                                                     \
-                for (int i = 0; i < IN; i++)                                                                   \
-                    x[i] = v_load(cells[i * IN + j] + at);                                                     \
-                input_##SIZE(x, y);                                                                            \
-                for (int i = 0; i < IN; i++)                                                                   \
-                    t[i][j] = y[i];                                                                            \
-            }                                                                                                  \
-            for (int i = 0; i < IN; i++) {                                                                     \
-                input_##SIZE(t[i], y);                                                                         \
-                for (int j = 0; j < IN; j++)                                                                   \
-                    v_store(v + (i * IN + j) * v_step + at, y[j]);                                             \
-            }                                                                                                  \
-        }                                                                                                      \
-    }                                                                                                          \
-    K(winograd_output_##SIZE)(int64_t cols, const float *m, int64_t m_step, float *const *cells,               \
-                              const float *const *addend, const float *bias, int64_t relu)                     \
-    {                                                                                                          \
-        for (int64_t at = 0; at < cols; at += CNN_VL) {                                                        \
-            const vf b = bias ? v_load(bias + at) : (vf){0}, zero = {0};                                       \
-            vf t[SIZE][IN], x[IN], y[SIZE];                                                                    \
-            for (int j = 0; j < IN; j++) {                                                                     \
-                for (int i = 0; i < IN; i++)                                                                   \
-                    x[i] = v_load(m + (i * IN + j) * m_step + at);                                             \
-                output_##SIZE(x, y);                                                                           \
-                for (int i = 0; i < SIZE; i++)                                                                 \
-                    t[i][j] = y[i];                                                                            \
-            }                                                                                                  \
-            for (int i = 0; i < SIZE; i++) {                                                                   \
-                output_##SIZE(t[i], y);                                                                        \
-                for (int j = 0; j < SIZE; j++) {                                                               \
-                    float *out = cells[i * SIZE + j];                                                          \
-                    if (!out)                                                                                  \
-                        continue;                                                                              \
-                    vf r = y[j] + b;                                                                           \
-                    if (addend)                                                                                \
-                        r += v_load(addend[i * SIZE + j] + at);                                                \
-                    v_store(out + at, relu ? v_max(zero, r) : r);                                              \
-                }                                                                                              \
-            }                                                                                                  \
-        }                                                                                                      \
-    }                                                                                                          \
-    /* taps: 9 rows of CNN_VL floats or more; the results of tap position p go to u + p * u_step */            \
-    K(winograd_filter_##SIZE)(int64_t cols, const float *taps, int64_t tap_step, float *u, int64_t u_step)     \
-    {                                                                                                          \
-        for (int64_t at = 0; at < cols; at += CNN_VL) {                                                        \
-            vf t[IN][3], g[3], y[IN];                                                                          \
-            for (int j = 0; j < 3; j++) {                                                                      \
-                for (int i = 0; i < 3; i++)                                                                    \
-                    g[i] = v_load(taps + (i * 3 + j) * tap_step + at);                                         \
-                filter_##SIZE(g, y);                                                                           \
-                for (int i = 0; i < IN; i++)                                                                   \
-                    t[i][j] = y[i];                                                                            \
-            }                                                                                                  \
-            for (int i = 0; i < IN; i++) {                                                                     \
-                filter_##SIZE(t[i], y);                                                                        \
-                for (int j = 0; j < IN; j++)                                                                   \
-                    v_store(u + (i * IN + j) * u_step + at, y[j]);                                             \
-            }                                                                                                  \
-        }                                                                                                      \
+#define WINOGRAD(SIZE, IN)                                                                                             \
+    K(winograd_input_##SIZE)(int64_t c, const float *const *cells, float *v, int64_t v_step)                           \
+    {                                                                                                                  \
+        for (int64_t at = 0; at < c; at += CNN_VL) {                                                                   \
+            vf t[IN][IN], x[IN], y[IN];                                                                                \
+            for (int j = 0; j < IN; j++) {                                                                             \
+                for (int i = 0; i < IN; i++)                                                                           \
+                    x[i] = v_load(cells[i * IN + j] + at);                                                             \
+                input_##SIZE(x, y);                                                                                    \
+                for (int i = 0; i < IN; i++)                                                                           \
+                    t[i][j] = y[i];                                                                                    \
+            }                                                                                                          \
+            for (int i = 0; i < IN; i++) {                                                                             \
+                input_##SIZE(t[i], y);                                                                                 \
+                for (int j = 0; j < IN; j++)                                                                           \
+                    v_store(v + (i * IN + j) * v_step + at, y[j]);                                                     \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    K(winograd_output_##SIZE)                                                                                          \
+    (int64_t cols, const float *m, int64_t m_step, float *const *cells, const float *const *addend, const float *bias, \
+     int64_t relu)                                                                                                     \
+    {                                                                                                                  \
+        for (int64_t at = 0; at < cols; at += CNN_VL) {                                                                \
+            const vf b = bias ? v_load(bias + at) : (vf){0}, zero = {0};                                               \
+            vf t[SIZE][IN], x[IN], y[SIZE];                                                                            \
+            for (int j = 0; j < IN; j++) {                                                                             \
+                for (int i = 0; i < IN; i++)                                                                           \
+                    x[i] = v_load(m + (i * IN + j) * m_step + at);                                                     \
+                output_##SIZE(x, y);                                                                                   \
+                for (int i = 0; i < SIZE; i++)                                                                         \
+                    t[i][j] = y[i];                                                                                    \
+            }                                                                                                          \
+            for (int i = 0; i < SIZE; i++) {                                                                           \
+                output_##SIZE(t[i], y);                                                                                \
+                for (int j = 0; j < SIZE; j++) {                                                                       \
+                    float *out = cells[i * SIZE + j];                                                                  \
+                    if (!out)                                                                                          \
+                        continue;                                                                                      \
+                    vf r = y[j] + b;                                                                                   \
+                    if (addend)                                                                                        \
+                        r += v_load(addend[i * SIZE + j] + at);                                                        \
+                    v_store(out + at, relu ? v_max(zero, r) : r);                                                      \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    /* taps: 9 rows of CNN_VL floats or more; the results of tap position p go to u + p * u_step */                    \
+    K(winograd_filter_##SIZE)(int64_t cols, const float *taps, int64_t tap_step, float *u, int64_t u_step)             \
+    {                                                                                                                  \
+        for (int64_t at = 0; at < cols; at += CNN_VL) {                                                                \
+            vf t[IN][3], g[3], y[IN];                                                                                  \
+            for (int j = 0; j < 3; j++) {                                                                              \
+                for (int i = 0; i < 3; i++)                                                                            \
+                    g[i] = v_load(taps + (i * 3 + j) * tap_step + at);                                                 \
+                filter_##SIZE(g, y);                                                                                   \
+                for (int i = 0; i < IN; i++)                                                                           \
+                    t[i][j] = y[i];                                                                                    \
+            }                                                                                                          \
+            for (int i = 0; i < IN; i++) {                                                                             \
+                filter_##SIZE(t[i], y);                                                                                \
+                for (int j = 0; j < IN; j++)                                                                           \
+                    v_store(u + (i * IN + j) * u_step + at, y[j]);                                                     \
+            }                                                                                                          \
+        }                                                                                                              \
     }
 
 WINOGRAD(4, 6)
@@ -140,15 +140,13 @@ WINOGRAD(2, 4)
 
 /* --- F(3x3, 4x4): the gradient of the filters ------------------------------------------------------------------- */
 
-/* The gradient of the forward pass y = A^T [(G w G^T) . (B^T x B)] A is dw = G^T [(B^T x B) . (A dy A^T)] G, the product
- * summed over all tiles. Position rows are made one at a time, so that few sums are live while many tiles go by. */
+/* The gradient of the forward pass y = A^T [(G w G^T) . (B^T x B)] A is dw = G^T [(B^T x B) . (A dy A^T)] G, the
+ * product summed over all tiles. Position rows are made one at a time, so that few sums are live while many tiles go
+ * by. */
 static const float input_rows_4[6][6] = {
-    {1.0f, 0.0f, -2.5f, 0.0f, 1.0f, 0.0f},
-    {0.0f, -SQRT_TWO, -2.0f, SQRT_HALF, 1.0f, 0.0f},
-    {0.0f, SQRT_TWO, -2.0f, -SQRT_HALF, 1.0f, 0.0f},
-    {0.0f, -SQRT_HALF, -0.5f, SQRT_TWO, 1.0f, 0.0f},
-    {0.0f, SQRT_HALF, -0.5f, -SQRT_TWO, 1.0f, 0.0f},
-    {0.0f, 1.0f, 0.0f, -2.5f, 0.0f, 1.0f},
+    {1.0f, 0.0f, -2.5f, 0.0f, 1.0f, 0.0f},           {0.0f, -SQRT_TWO, -2.0f, SQRT_HALF, 1.0f, 0.0f},
+    {0.0f, SQRT_TWO, -2.0f, -SQRT_HALF, 1.0f, 0.0f}, {0.0f, -SQRT_HALF, -0.5f, SQRT_TWO, 1.0f, 0.0f},
+    {0.0f, SQRT_HALF, -0.5f, -SQRT_TWO, 1.0f, 0.0f}, {0.0f, 1.0f, 0.0f, -2.5f, 0.0f, 1.0f},
 };
 static const float gradient_rows_4[6][4] = {
     {1.0f, 0.0f, 0.0f, 0.0f},
@@ -179,22 +177,23 @@ CNN_INLINE void filter_gradient_4(const vf u[6], vf g[3])
     g[2] = (-1.0f / 3.0f) * sum_a + (1.0f / 3.0f) * sum_b + u[5];
 }
 
-/* The six values of position row `row`, at v, v + v_step, ..., of one tile of inputs (6 x 6 cells) or gradients (4 x 4). */
-#define WINOGRAD_ROW(NAME, IN, FULL)                                                                           \
-    K(winograd_##NAME##_row_4)(int64_t row, int64_t c, const float *const *cells, float *v, int64_t v_step)    \
-    {                                                                                                          \
-        const float *first = NAME##_rows_4[row];                                                               \
-        for (int64_t at = 0; at < c; at += CNN_VL) {                                                           \
-            vf t[IN], y[6];                                                                                    \
-            for (int j = 0; j < IN; j++) {                                                                     \
-                t[j] = first[0] * v_load(cells[j] + at);                                                       \
-                for (int i = 1; i < IN; i++)                                                                   \
-                    t[j] += first[i] * v_load(cells[i * IN + j] + at);                                         \
-            }                                                                                                  \
-            FULL(t, y);                                                                                        \
-            for (int j = 0; j < 6; j++)                                                                        \
-                v_store(v + j * v_step + at, y[j]);                                                            \
-        }                                                                                                      \
+/* The six values of position row `row`, at v, v + v_step, ..., of one tile of inputs (6 x 6 cells) or gradients (4 x
+ * 4). */
+#define WINOGRAD_ROW(NAME, IN, FULL)                                                                                   \
+    K(winograd_##NAME##_row_4)(int64_t row, int64_t c, const float *const *cells, float *v, int64_t v_step)            \
+    {                                                                                                                  \
+        const float *first = NAME##_rows_4[row];                                                                       \
+        for (int64_t at = 0; at < c; at += CNN_VL) {                                                                   \
+            vf t[IN], y[6];                                                                                            \
+            for (int j = 0; j < IN; j++) {                                                                             \
+                t[j] = first[0] * v_load(cells[j] + at);                                                               \
+                for (int i = 1; i < IN; i++)                                                                           \
+                    t[j] += first[i] * v_load(cells[i * IN + j] + at);                                                 \
+            }                                                                                                          \
+            FULL(t, y);                                                                                                \
+            for (int j = 0; j < 6; j++)                                                                                \
+                v_store(v + j * v_step + at, y[j]);                                                                    \
+        }                                                                                                              \
     }
 
 WINOGRAD_ROW(input, 6, input_4)

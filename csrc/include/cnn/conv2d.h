@@ -3,11 +3,12 @@
  * conv2d_bwd_weights  x dy -> dw
  * conv2d_pack         w -> packed              weights as panels; then conv2d_fwd with packed = 1
  *
- * x (n, h, w, c), w (r, s, c/groups, k), y and addend (n, p, q, k), bias (k). Zero padding of pad_t rows above and pad_l
- * columns left; below and right as p and q ask for.
+ * x (n, h, w, c), w (r, s, c/groups, k), y and addend (n, p, q, k), bias (k). Zero padding of pad_t rows above and
+ * pad_l columns left; below and right as p and q ask for.
  *
- * algorithm: how to compute. Winograd's is for 3 x 3 kernels of stride, dilation and groups 1 with channels and filters that
- * are multiples of 16; weights packed for one algorithm fit no other. bwd_weights has F(3, 4) for both of Winograd's. */
+ * algorithm: how to compute. Winograd's is for 3 x 3 kernels of stride, dilation and groups 1 with channels and filters
+ * that are multiples of 16; weights packed for one algorithm fit no other. bwd_weights has F(3, 4) for both of
+ * Winograd's. */
 #ifndef CNN_CONV2D_H
 #define CNN_CONV2D_H
 
@@ -15,9 +16,11 @@
 
 enum { CNN_DIRECT, CNN_WINOGRAD_4, CNN_WINOGRAD_2 };
 
-#define CNN_CONV2D_FIELDS(I, F, A)                                                                       \
-    I(n) I(h) I(w) I(c) I(k) I(r) I(s) I(p) I(q) I(stride_h) I(stride_w) I(dilation_h) I(dilation_w)     \
-    I(pad_t) I(pad_l) I(groups) I(algorithm) I(packed) I(act) F(alpha) F(beta)
+#define CNN_CONV2D_FIELDS(I, F, A)                                                                                     \
+    I(n)                                                                                                               \
+    I(h)                                                                                                               \
+    I(w) I(c) I(k) I(r) I(s) I(p) I(q) I(stride_h) I(stride_w) I(dilation_h) I(dilation_w) I(pad_t) I(pad_l) I(groups) \
+        I(algorithm) I(packed) I(act) F(alpha) F(beta)
 CNN_DESCRIPTOR(cnn_conv2d, CNN_CONV2D_FIELDS);
 
 #endif

@@ -8,8 +8,7 @@
 
 #include "cnn/op.h"
 
-#define CNN_MATMUL_FIELDS(I, F, A) \
-    I(batch) I(m) I(n) I(k) I(ta) I(tb) I(b_batched) I(packed) I(act) F(alpha) F(beta)
+#define CNN_MATMUL_FIELDS(I, F, A) I(batch) I(m) I(n) I(k) I(ta) I(tb) I(b_batched) I(packed) I(act) F(alpha) F(beta)
 CNN_DESCRIPTOR(cnn_matmul, CNN_MATMUL_FIELDS);
 
 #endif

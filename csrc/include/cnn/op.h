@@ -26,9 +26,9 @@
 #define CNN_NAME_I(name) #name ":i "
 #define CNN_NAME_F(name) #name ":f "
 #define CNN_NAME_A(name) #name ":a "
-#define CNN_DESCRIPTOR(type, FIELDS) \
-    typedef struct type {            \
-        FIELDS(CNN_FIELD_I, CNN_FIELD_F, CNN_FIELD_A) \
+#define CNN_DESCRIPTOR(type, FIELDS)                                                                                   \
+    typedef struct type {                                                                                              \
+        FIELDS(CNN_FIELD_I, CNN_FIELD_F, CNN_FIELD_A)                                                                  \
     } type
 #define CNN_FIELD_NAMES(FIELDS) FIELDS(CNN_NAME_I, CNN_NAME_F, CNN_NAME_A)
 

@@ -1,8 +1,9 @@
 /* reduce  x -> y    y[o][i] = scale * f over j of x[o][j][i]
  * argmax  x -> y    y[o][i] = int32 index j of the largest x[o][j][i] (the first one; NaN is largest)
  *
- * x (outer, red, inner), y (outer, inner). func: CNN_SUM, CNN_MAX, CNN_MIN, CNN_PROD, CNN_SUM_SQUARES. The order of a sum is
- * fixed by the shape: blocks of rows, then the blocks' partial sums from first to last. NaN wins a maximum or minimum. */
+ * x (outer, red, inner), y (outer, inner). func: CNN_SUM, CNN_MAX, CNN_MIN, CNN_PROD, CNN_SUM_SQUARES. The order of a
+ * sum is fixed by the shape: blocks of rows, then the blocks' partial sums from first to last. NaN wins a maximum or
+ * minimum. */
 #ifndef CNN_REDUCE_H
 #define CNN_REDUCE_H
 

@@ -5,8 +5,8 @@
  * softmax_xent_fwd  x t -> loss prob   loss = -sum_j t_j log_softmax(x)_j, prob = softmax(x)
  * softmax_xent_bwd  prob t dloss -> dx dx = (prob * sum(t) - t) * dloss
  *
- * x, y (rows, cols), loss (rows). t: float (rows, cols) when sparse = 0, int32 (rows) class numbers when sparse = 1; a class
- * number out of range gives a NaN loss and NaN gradient for that row and touches no memory outside. */
+ * x, y (rows, cols), loss (rows). t: float (rows, cols) when sparse = 0, int32 (rows) class numbers when sparse = 1; a
+ * class number out of range gives a NaN loss and NaN gradient for that row and touches no memory outside. */
 #ifndef CNN_SOFTMAX_H
 #define CNN_SOFTMAX_H
 
