@@ -16,11 +16,11 @@
 
 enum { CNN_DIRECT, CNN_WINOGRAD_4, CNN_WINOGRAD_2 };
 
-#define CNN_CONV2D_FIELDS(I, F, A)                                                                                     \
-    I(n)                                                                                                               \
-    I(h)                                                                                                               \
-    I(w) I(c) I(k) I(r) I(s) I(p) I(q) I(stride_h) I(stride_w) I(dilation_h) I(dilation_w) I(pad_t) I(pad_l) I(groups) \
-        I(algorithm) I(packed) I(act) F(alpha) F(beta)
+/* clang-format off */
+#define CNN_CONV2D_FIELDS(I, F, A) \
+    I(n) I(h) I(w) I(c) I(k) I(r) I(s) I(p) I(q) I(stride_h) I(stride_w) I(dilation_h) I(dilation_w) \
+    I(pad_t) I(pad_l) I(groups) I(algorithm) I(packed) I(act) F(alpha) F(beta)
+/* clang-format on */
 CNN_DESCRIPTOR(cnn_conv2d, CNN_CONV2D_FIELDS);
 
 #endif

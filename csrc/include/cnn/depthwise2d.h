@@ -8,11 +8,11 @@
 
 #include "cnn/op.h"
 
-#define CNN_DEPTHWISE2D_FIELDS(I, F, A)                                                                                \
-    I(n)                                                                                                               \
-    I(h)                                                                                                               \
-    I(w) I(c) I(m) I(r) I(s) I(p) I(q) I(stride_h) I(stride_w) I(dilation_h) I(dilation_w) I(pad_t) I(pad_l) I(act)    \
-        F(alpha) F(beta)
+/* clang-format off */
+#define CNN_DEPTHWISE2D_FIELDS(I, F, A) \
+    I(n) I(h) I(w) I(c) I(m) I(r) I(s) I(p) I(q) I(stride_h) I(stride_w) I(dilation_h) I(dilation_w) \
+    I(pad_t) I(pad_l) I(act) F(alpha) F(beta)
+/* clang-format on */
 CNN_DESCRIPTOR(cnn_depthwise2d, CNN_DEPTHWISE2D_FIELDS);
 
 #endif
