@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnengine import Input, Model, Sequential, callbacks, initializers, layers, losses, metrics, optimizers
+from cnnengine import Input, Model, Sequential, callbacks, initializers, layers, losses, metrics, ops, optimizers
 from cnnengine.core.errors import CnnEngineError, ConfigError, DTypeError, ShapeError
 from tests.support.compare import assert_same_bits
 
@@ -345,3 +345,45 @@ def test_arrays_of_the_caller_stay_as_they_are(data):
     model.evaluate(x, y, verbose=0)
     assert_same_bits(x, data[0])
     assert_same_bits(y, data[1])
+
+
+@pytest.mark.parametrize("shape", ["x", ("x",), (1.5,), None, (5, -1), (None,), (2**40, 2**40)], ids=str)
+def test_shapes_of_new_tensors(shape):
+    for make in (ops.zeros, ops.ones, lambda s: ops.full(s, 1.0), lambda s: ops.reshape(np.zeros((3, 4)), s)):
+        with pytest.raises(ShapeError):
+            make(shape)
+
+
+def test_fill_values():
+    np.testing.assert_array_equal(ops.full((2,), 2**24 + 1, "int32"), [2**24 + 1] * 2)
+    np.testing.assert_array_equal(ops.full((2, 2), [1.0, 2.0]), [[1, 2], [1, 2]])
+    for value in ("x", None, 1j, object()):
+        with pytest.raises(DTypeError):
+            ops.full((2,), value)
+
+
+@pytest.mark.parametrize("weights", [None, 3, "x", {}, [], [None] * 8, ["x"] * 8], ids=str)
+def test_weights_that_do_not_fit(untouched, weights):
+    with pytest.raises((ShapeError, DTypeError)):
+        untouched.set_weights(weights)
+
+
+@pytest.mark.parametrize("base", [Model, layers.Layer])
+def test_a_call_that_returns_nothing(base):
+    class Nothing(base):
+        def call(self, x):
+            return None
+
+    for x in (np.zeros((2, 3), np.float32), Input((3,))):
+        with pytest.raises(ConfigError, match="Received: None"):
+            Nothing()(x) if base is Model else Sequential([Nothing()])(x)
+
+
+def test_sample_weights_must_be_finite():
+    model = Sequential([Input((3,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    weights = np.array([1.0, np.nan, 1.0, 1.0], np.float32)
+    with pytest.raises(ConfigError, match="sample_weight must be finite"):
+        model.fit(np.ones((4, 3)), np.ones((4, 1)), sample_weight=weights, verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))

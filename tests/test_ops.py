@@ -276,7 +276,6 @@ def _strided(x):
     return wide[..., 0]
 
 
-
 def _at_odd_address(x):
     memory = np.zeros(x.nbytes + 1, np.uint8)
     view = memory[1:].view(x.dtype).reshape(x.shape)

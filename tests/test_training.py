@@ -626,3 +626,34 @@ def test_real_digits_are_learned(digits):
     history = model.fit(x, y, batch_size=32, epochs=8, verbose=0, validation_split=0.1).history
     assert history["loss"][-1] < history["loss"][0] / 5
     assert model.evaluate(x_test, y_test, verbose=0)[1] >= 0.97
+
+
+def test_a_model_without_trainable_weights_warns_and_stays_as_it_is():
+    model = Sequential([Input((3,)), layers.BatchNormalization(), layers.Dense(2)])
+    model.trainable = False
+    model.compile("adam", "mse", metrics=["mae"])
+    before = model.get_weights()
+    with pytest.warns(UserWarning, match="no trainable weights"):
+        history = model.fit(np.ones((8, 3)), np.ones((8, 2)), verbose=0)
+    assert set(history.history) == {"loss", "mae"}
+    for old, new in zip(before, model.get_weights()):
+        assert_same_bits(new, old)
+
+
+def test_a_generator_that_ends_within_an_epoch_stops_training():
+    model = Sequential([Input((3,)), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    batches = ((np.ones((4, 3)), np.ones((4, 2))) for _ in range(5))
+    with pytest.warns(UserWarning, match="ended after 2 of 3 batches"):
+        history = model.fit(batches, steps_per_epoch=3, epochs=4, verbose=0)
+    assert len(history.history["loss"]) == 2
+    assert int(model.optimizer.iterations.numpy()) == 5
+
+
+def test_metrics_of_equal_name_are_kept_apart():
+    model = Sequential([Input((3,)), layers.Dense(2)])
+    model.compile("sgd", "mse", metrics=["mae", metrics.MeanAbsoluteError(name="mae")], weighted_metrics=["mae"])
+    weights = np.arange(1.0, 5.0)
+    logs = model.fit(np.eye(4, 3), np.eye(4, 2), sample_weight=weights, verbose=0).history
+    assert set(logs) == {"loss", "mae", "mae_1", "weighted_mae"}
+    assert logs["mae"] == logs["mae_1"] != logs["weighted_mae"]

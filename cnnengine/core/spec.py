@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import prod
+from operator import index
 
 import numpy as np
 
@@ -36,9 +37,17 @@ class TensorSpec:
         return self.size * ITEM_BYTES[self.dtype]
 
 
+def int_shape(shape):
+    """A sequence of whole numbers as a tuple of ints. Raises ShapeError."""
+    try:
+        return tuple(index(dim) for dim in shape)
+    except TypeError:
+        raise ShapeError(f"A shape must be a tuple of ints. Received: {shape!r}") from None
+
+
 def checked_spec(shape, dtype="float32"):
-    """A TensorSpec from outside values. Raises ShapeError for negative or absurdly large shapes."""
-    shape = tuple(int(dim) for dim in shape)
+    """A TensorSpec from outside values. Raises ShapeError for what is no shape, negative or absurdly large."""
+    shape = int_shape(shape)
     if any(dim < 0 for dim in shape):
         raise ShapeError(f"Dimensions must not be negative. Received: shape {shape}")
     if prod(max(dim, 1) for dim in shape) > MAX_ELEMENTS:  # an empty tensor's strides must not overflow either

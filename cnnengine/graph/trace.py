@@ -121,5 +121,7 @@ def trace(function, specs, training=False):
     with tracing(tracer), calling(training):
         outputs = function(tracer, *[tracer.input(spec) for spec in specs])
     outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    if any(value is None for value in outputs):
+        raise ConfigError("Expected tensors as the result of call. Received: None (is a `return` missing?)")
     tracer.graph.outputs = [tracer.value_of(value) for value in outputs]
     return tracer

@@ -77,6 +77,21 @@ class Layer(WeightOwner):
         if collected is not None:
             collected.extend(flatten(loss))
 
+    @property
+    def losses(self):
+        """Penalties on trainable weights as they stand. What `add_loss` gives is part of the step it was given in."""
+        return [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]
+
+    @property
+    def compute_dtype(self):
+        """What the layer computes in."""
+        return self.dtype
+
+    @property
+    def variable_dtype(self):
+        """What the layer keeps its weights in."""
+        return self.dtype
+
     # --- building ---------------------------------------------------------------------------------------------
 
     def build(self, input_shape):
@@ -209,6 +224,9 @@ class Layer(WeightOwner):
             specs = [TensorSpec(tuple(probe if d is None else d for d in x.shape), x.dtype) for x in tensors]
             results.append(infer_shapes(lambda *values: self._call_with(args, kwargs, tensors, values), specs))
         first, second = (flatten(result) for result in results)
+        for value in first:
+            if not hasattr(value, "shape"):
+                raise ConfigError(f'{type(self).__name__} "{self.name}": call must return tensors. Received: {value!r}')
         open_specs = iter([TensorSpec(_open_where_different(a.shape, b.shape), a.dtype) for a, b in zip(first, second)])
         return map_structure(lambda _: next(open_specs), results[0])
 

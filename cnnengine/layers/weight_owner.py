@@ -6,7 +6,7 @@ import numpy as np
 
 from cnnengine import constraints, initializers, regularizers
 from cnnengine.core.context import CONTEXT
-from cnnengine.core.errors import ConfigError, ShapeError, TooLarge
+from cnnengine.core.errors import ConfigError, DTypeError, ShapeError, TooLarge
 from cnnengine.core.spec import checked_spec, standard_dtype
 from cnnengine.core.variable import Variable
 from cnnengine.ops.random import SeedGenerator
@@ -157,6 +157,8 @@ class WeightOwner:
 
     def set_weights(self, weights):
         """Set all weights at once. Raises ShapeError or DTypeError and changes nothing when one does not fit."""
+        if not isinstance(weights, (list, tuple)):
+            raise DTypeError(f'Layer "{self.name}": expected a list of arrays as weights. Received: {weights!r}')
         own, values = self.weights, [np.asarray(value) for value in weights]
         if len(values) != len(own):
             raise ShapeError(f'Layer "{self.name}": expected {len(own)} weights. Received: {len(values)}')

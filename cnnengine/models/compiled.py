@@ -1,5 +1,7 @@
 """What `compile` fixes: losses and metrics, matched with the model's outputs."""
 
+import itertools
+
 import numpy as np
 
 from cnnengine import losses, metrics, ops
@@ -92,6 +94,15 @@ def leaves_of(y, names):
     return list(y) if isinstance(y, (list, tuple)) else [y]
 
 
+def _free_name(prefix, name, uses_weights, taken):
+    """Keras's names for metrics of equal name: "weighted_" in front where weights are used, then a number behind."""
+    full = prefix + name
+    if full in taken and uses_weights:
+        full = f"{prefix}weighted_{name}"
+    numbered = (f"{full}_{number}" for number in itertools.count(1))
+    return full if full not in taken else next(each for each in numbered if each not in taken)
+
+
 class CompiledMetrics:
     """The metrics of each output, resolved for the shapes of targets and outputs.
 
@@ -110,7 +121,7 @@ class CompiledMetrics:
                     metric = metrics.resolve(item, targets[i] or (), outputs[i])
                     self._of_output.append((metric, i, uses_weights))
                     prefix = f"{names[i]}_" if len(names) > 1 else ""
-                    self.names[id(metric)] = prefix + metric.name
+                    self.names[id(metric)] = _free_name(prefix, metric.name, uses_weights, self.names.values())
 
     @property
     def metrics(self):

@@ -42,6 +42,8 @@ def checked_parts(*parts):
     counts = {a.shape[0] for part in parts for a in flatten(part) if a is not None}
     if len(counts) != 1:
         raise ShapeError(f"x, y and sample_weight must have the same number of samples. Received: {sorted(counts)}")
+    if any(not np.isfinite(a).all() for a in flatten(parts[2]) if a is not None):
+        raise ConfigError("sample_weight must be finite. Received: a NaN or infinite weight")
     return parts, counts.pop()
 
 

@@ -3,6 +3,8 @@
 Forward, loss, metrics; in training also the gradients and the optimizer's updates. All of it is traced into one graph.
 """
 
+import warnings
+
 from cnnengine import ops
 from cnnengine.core.errors import ConfigError
 from cnnengine.core.spec import TensorSpec, standard_dtype
@@ -96,6 +98,9 @@ def _track(model, parts, outputs, total, each):
 def _learn(model, tracer, total, rates):
     """Gradients of all trainable weights, and the optimizer's updates."""
     weights = model.trainable_weights
+    if not weights:
+        warnings.warn(f'Model "{model.name}" has no trainable weights: a training step changes none')
+        return
     slopes = gradients(tracer.graph, total, [tracer.leaf(variable) for variable in weights])
     pairs = [(slope, variable) for slope, variable in zip(slopes, weights) if slope is not None]
     if not pairs:

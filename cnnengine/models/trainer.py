@@ -1,5 +1,7 @@
 """Training, evaluation and prediction over batches. Every step is one program; see steps.py for what is in it."""
 
+import warnings
+
 import numpy as np
 
 from cnnengine import metrics as metrics_module
@@ -281,6 +283,9 @@ class Trainer:
             if self.stop_training or (steps is not None and i + 1 >= steps):
                 break
         _need_batches(i + 1)
+        if steps is not None and i + 1 < steps and not self.stop_training:
+            warnings.warn(f"The data ended after {i + 1} of {steps} batches of an epoch: training stops here")
+            self.stop_training = True
         batches.end_epoch()
         return self._logs()
 
@@ -414,7 +419,7 @@ class Trainer:
 
 def _need_batches(count):
     if count == 0:
-        raise ShapeError("The data have no samples: expected at least one batch. Received: none")
+        raise ShapeError("The data have no samples (left): expected at least one batch an epoch. Received: none")
 
 
 def metric_state(metric):

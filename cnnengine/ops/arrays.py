@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 
 from cnnengine.core.errors import ConfigError, DTypeError, ShapeError
-from cnnengine.core.spec import STORAGE, standard_dtype
+from cnnengine.core.spec import STORAGE, int_shape, standard_dtype
 from cnnengine.ops.base import bind, public, settled, spec_of, to_tensor
 from cnnengine.ops.elementwise import as_float, broadcast_to, cast, fill
 from cnnengine.ops.layout import (
@@ -33,7 +33,7 @@ def ndim(x):
 def reshape(x, newshape):
     """x with another shape of the same size; one -1 is filled in. Raises ShapeError."""
     x = to_tensor(x)
-    size, new = spec_of(x).size, [int(dim) for dim in np.atleast_1d(np.asarray(newshape, object))]
+    size, new = spec_of(x).size, list(int_shape([newshape] if np.isscalar(newshape) else newshape))
     known = prod(dim for dim in new if dim != -1)
     if new.count(-1) == 1 and known and size % known == 0:
         new[new.index(-1)] = size // known
@@ -233,8 +233,8 @@ def ones(shape, dtype=None):
 
 
 def full(shape, fill_value, dtype=None):
-    """A tensor of one value."""
-    return cast(fill(shape, fill_value), dtype or "float32")
+    """A tensor of one value, or of an array's values broadcast to the shape."""
+    return cast(broadcast_to(to_tensor(fill_value), shape), dtype or "float32")
 
 
 @public

@@ -3,25 +3,32 @@
 #endif
 #include "team.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 #include <unistd.h>
 
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#endif
+
 #ifdef _OPENMP
 #include <omp.h>
 #endif
 
-/* A sense-reversing barrier. Threads spin for a while (steps are short), then yield: on a machine with
- * fewer free cores than threads the others must get their turn. */
+/* A barrier by generations. Threads spin for a while (steps are short), then sleep: on a machine with fewer free cores
+ * than threads a spinning one would keep the others from their turn. */
 typedef struct {
     _Alignas(64) atomic_int waiting;
     _Alignas(64) atomic_int generation;
+    atomic_int sleepers;
     int size;
 } barrier_t;
 
-enum { SPINS = 4000 };
+enum { SPINS = 2000 };
 
 static inline void pause_cpu(void)
 {
@@ -30,23 +37,58 @@ static inline void pause_cpu(void)
 #endif
 }
 
+#ifdef __linux__
+static void sleep_while(atomic_int *word, int value)
+{
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void wake_all(atomic_int *word)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+#else
+static void sleep_while(atomic_int *word, int value)
+{
+    (void)word, (void)value;
+    sched_yield();
+}
+
+static void wake_all(atomic_int *word)
+{
+    (void)word;
+}
+#endif
+
+/* The last to arrive counts the sleepers after it has changed the generation, a sleeper looks at the generation after
+ * it has counted itself: one of them sees the other. */
+static void wait_for_next(barrier_t *b, int generation)
+{
+    for (int spin = 0; spin < SPINS; spin++) {
+        if (atomic_load_explicit(&b->generation, memory_order_acquire) != generation)
+            return;
+        pause_cpu();
+    }
+    atomic_fetch_add(&b->sleepers, 1);
+    while (atomic_load(&b->generation) == generation)
+        sleep_while(&b->generation, generation);
+    atomic_fetch_sub(&b->sleepers, 1);
+}
+
 void cnn_team_barrier(cnn_team *team)
 {
     barrier_t *b = team->barrier;
     if (team->size == 1)
         return;
-    int generation = atomic_load_explicit(&b->generation, memory_order_relaxed);
-    if (atomic_fetch_add_explicit(&b->waiting, 1, memory_order_acq_rel) == b->size - 1) {
-        atomic_store_explicit(&b->waiting, 0, memory_order_relaxed);
-        atomic_store_explicit(&b->generation, generation + 1, memory_order_release);
+    const int generation = atomic_load_explicit(&b->generation, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&b->waiting, 1, memory_order_acq_rel) < b->size - 1) {
+        wait_for_next(b, generation);
         return;
     }
-    for (int spin = 0; atomic_load_explicit(&b->generation, memory_order_acquire) == generation; spin++) {
-        if (spin < SPINS)
-            pause_cpu();
-        else
-            sched_yield();
-    }
+    atomic_store_explicit(&b->waiting, 0, memory_order_relaxed);
+    atomic_store(&b->generation, generation + 1);
+    if (atomic_load(&b->sleepers) > 0)
+        wake_all(&b->generation);
 }
 
 typedef struct {
