@@ -2,9 +2,12 @@
 
 from cnnengine.core.config import CONFIG
 from cnnengine.engine.prepare import PreparedProgram
-from cnnengine.engine.program import PROGRAMS
+from cnnengine.engine.program import PROGRAMS, ReferenceProgram
 from cnnengine.graph.passes import optimise
 from cnnengine.graph.trace import trace
+
+# Programs whose part that depends on weights alone is kept in a store; the reference computes it in every run.
+STORED_PROGRAMS = {"native": PreparedProgram, "reference": lambda graph, store: ReferenceProgram(graph)}
 
 
 def build_program(function, specs, training=False, store=None):
@@ -21,6 +24,6 @@ def build_program(function, specs, training=False, store=None):
         a program: `run(list of arrays) -> list of arrays`.
     """
     graph = optimise(trace(function, specs, training).graph)
-    if store is not None and CONFIG.backend == "native":
-        return PreparedProgram(graph, store)
-    return PROGRAMS[CONFIG.backend](graph)
+    if store is None:
+        return PROGRAMS[CONFIG.backend](graph)
+    return STORED_PROGRAMS[CONFIG.backend](graph, store)
