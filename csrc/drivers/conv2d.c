@@ -1,60 +1,45 @@
-/* 2-D convolution, forward and both backward passes, as indirect matrix products over windows (window.h).
+/* 2-D convolution, forward and backward for the data, as indirect matrix products over windows (window.h).
  *
- * Forward:           y[pixel][k]  = sum over taps, c of x[pixel, tap][c] w[tap][c][k]
- * Backward, data:    dx[cell][c]  = sum over taps, k of dy[cell, tap][k] w[tap][c][k]; with a stride, the cells fall
- * into stride_h * stride_w parity classes, each a convolution of stride 1 with its share of the taps, so that no
- * multiplication by the zeros between the strides is done Backward, weights: dw[tap, c][k] = sum over pixels of
- * x[pixel, tap][c] dy[pixel][k]
+ * Forward:           y[pixel][k] = sum over taps, c of x[pixel, tap][c] w[tap][c][k]
+ * Backward, data:    dx[cell][c] = sum over taps, k of dy[cell, tap][k] w[tap][c][k]
  *
- * Forward and backward for the data have Winograd's algorithm as another way (winograd.h); which one is the
- * descriptor's choice. */
-#include "cnn/conv2d.h"
-#include "drivers/window.h"
-#include "drivers/winograd.h"
+ * With a stride, the cells of dx fall into stride_h * stride_w parity classes, each a convolution of stride 1 with its
+ * share of the taps, so that no multiplication by the zeros between the strides is done.
+ *
+ * Both have Winograd's algorithm as another way (winograd.h); which one is the descriptor's choice. The backward pass
+ * for the weights is in conv2d_weights.c. */
+#include "drivers/conv2d.h"
 
 #include <string.h>
 
-/* One problem: a window over `in`, weights already packed in the order of its taps, and where results go. */
-typedef struct {
-    cnn_window win;
-    cnn_window_strip cut;
-    int64_t groups, out_cols;                 /* columns of one group's product */
-    int64_t out_c, out_h, out_w;              /* the output's pitch of a pixel, and its rows and columns */
-    int64_t start_h, start_w, jump_h, jump_w; /* output pixel (y, x) lies at (start_h + y * jump_h, ...) */
-    const float *packed;
-    const float *bias, *addend;
-    int64_t act;
-    double alpha, beta;
-} problem_t;
-
-static int64_t pixels(const problem_t *p)
+int64_t cnn_conv_pixels(const cnn_conv_problem *p)
 {
     return p->cut.rows * p->win.q;
 }
 
-static size_t table_bytes(const problem_t *p)
+size_t cnn_conv_table_bytes(const cnn_conv_problem *p)
 {
-    return cnn_align64((size_t)pixels(p) * sizeof(void *));
+    return cnn_align64((size_t)cnn_conv_pixels(p) * sizeof(void *));
 }
 
-static size_t run_bytes(const problem_t *p)
+static size_t run_bytes(const cnn_conv_problem *p)
 {
     return cnn_align64((size_t)p->cut.runs * sizeof(int64_t));
 }
 
-static size_t local_bytes(const problem_t *p)
+static size_t local_bytes(const cnn_conv_problem *p)
 {
-    return p->cut.copy_bytes + 3 * table_bytes(p) + run_bytes(p);
+    return p->cut.copy_bytes + 3 * cnn_conv_table_bytes(p) + run_bytes(p);
 }
 
 /* Floats of one group's packed weights. */
-static int64_t group_size(const problem_t *p)
+static int64_t group_size(const cnn_conv_problem *p)
 {
     return p->cut.runs * p->cut.kc * cnn_packed_cols(p->out_cols);
 }
 
 /* Row pointers of the results (and what is added to them) of output rows [g0, g0 + ...), group g. */
-static void fill_outputs(const problem_t *p, int64_t g0, int64_t group, float *out, cnn_strip *strip)
+static void fill_outputs(const cnn_conv_problem *p, int64_t g0, int64_t group, float *out, cnn_strip *strip)
 {
     const int64_t rows = strip->m / p->win.q;
     int64_t i = 0;
@@ -70,7 +55,7 @@ static void fill_outputs(const problem_t *p, int64_t g0, int64_t group, float *o
 }
 
 /* Panels [lo, hi) of all groups, counted through, of one strip of rows. */
-static void run_strip(const problem_t *p, cnn_strip *strip, int64_t *run, int64_t g0, float *out, int64_t lo,
+static void run_strip(const cnn_conv_problem *p, cnn_strip *strip, int64_t *run, int64_t g0, float *out, int64_t lo,
                       int64_t hi)
 {
     const int64_t panels = cnn_panel_count(p->out_cols);
@@ -88,9 +73,9 @@ static void run_strip(const problem_t *p, cnn_strip *strip, int64_t *run, int64_
 }
 
 /* The thread's share of strip x (group, panel). */
-static void solve(const problem_t *p, const float *in, float *out, const cnn_team *team)
+static void solve(const cnn_conv_problem *p, const float *in, float *out, const cnn_team *team)
 {
-    const size_t table = table_bytes(p);
+    const size_t table = cnn_conv_table_bytes(p);
     char *local = team->local;
     float *copy = (float *)local;
     const float **bases = (const float **)(local + p->cut.copy_bytes);
@@ -119,33 +104,33 @@ static void solve(const problem_t *p, const float *in, float *out, const cnn_tea
     }
 }
 
-static problem_t forward_problem(const cnn_conv2d *d)
+cnn_conv_problem cnn_conv_forward(const cnn_conv2d *d)
 {
-    problem_t p = {.win = {.n = d->n,
-                           .h = d->h,
-                           .w = d->w,
-                           .c = d->c,
-                           .p = d->p,
-                           .q = d->q,
-                           .step_h = d->stride_h,
-                           .step_w = d->stride_w,
-                           .taps_h = d->r,
-                           .taps_w = d->s,
-                           .first_h = -d->pad_t,
-                           .first_w = -d->pad_l,
-                           .gap_h = d->dilation_h,
-                           .gap_w = d->dilation_w,
-                           .depth = d->c / d->groups},
-                   .groups = d->groups,
-                   .out_cols = d->k / d->groups,
-                   .out_c = d->k,
-                   .out_h = d->p,
-                   .out_w = d->q,
-                   .jump_h = 1,
-                   .jump_w = 1,
-                   .act = d->act,
-                   .alpha = d->alpha,
-                   .beta = d->beta};
+    cnn_conv_problem p = {.win = {.n = d->n,
+                                  .h = d->h,
+                                  .w = d->w,
+                                  .c = d->c,
+                                  .p = d->p,
+                                  .q = d->q,
+                                  .step_h = d->stride_h,
+                                  .step_w = d->stride_w,
+                                  .taps_h = d->r,
+                                  .taps_w = d->s,
+                                  .first_h = -d->pad_t,
+                                  .first_w = -d->pad_l,
+                                  .gap_h = d->dilation_h,
+                                  .gap_w = d->dilation_w,
+                                  .depth = d->c / d->groups},
+                          .groups = d->groups,
+                          .out_cols = d->k / d->groups,
+                          .out_c = d->k,
+                          .out_h = d->p,
+                          .out_w = d->q,
+                          .jump_h = 1,
+                          .jump_w = 1,
+                          .act = d->act,
+                          .alpha = d->alpha,
+                          .beta = d->beta};
     p.cut = cnn_window_cut(&p.win, d->groups * cnn_panel_count(p.out_cols));
     return p;
 }
@@ -167,8 +152,7 @@ static size_t packed_bytes(const cnn_conv2d *d)
     return (size_t)(d->groups * d->r * d->s * (d->c / d->groups) * cnn_packed_cols(d->k / d->groups)) * sizeof(float);
 }
 
-/* Winograd's problem for the forward pass or, `turned`, for the backward pass for the data. */
-static cnn_winograd winograd_problem(const cnn_conv2d *d, int turned)
+cnn_winograd cnn_conv_winograd(const cnn_conv2d *d, int turned)
 {
     cnn_winograd g = {
         .size = d->algorithm == CNN_WINOGRAD_4 ? 4 : 2, .n = d->n, .act = d->act, .alpha = d->alpha, .beta = d->beta};
@@ -184,7 +168,7 @@ static cnn_winograd winograd_problem(const cnn_conv2d *d, int turned)
 
 static cnn_workspace winograd_workspace(const cnn_conv2d *d, int turned)
 {
-    const cnn_winograd g = winograd_problem(d, turned);
+    const cnn_winograd g = cnn_conv_winograd(d, turned);
     const size_t filters = (size_t)cnn_winograd_filter_size(g.size, g.c, g.k) * sizeof(float);
     return (cnn_workspace){d->packed ? 0 : filters, cnn_winograd_local_bytes(&g)};
 }
@@ -192,7 +176,7 @@ static cnn_workspace winograd_workspace(const cnn_conv2d *d, int turned)
 static void winograd_convolve(const cnn_conv2d *d, int turned, const float *x, const float *w, const float *bias,
                               const float *addend, float *y, cnn_team *team)
 {
-    cnn_winograd g = winograd_problem(d, turned);
+    cnn_winograd g = cnn_conv_winograd(d, turned);
     g.bias = bias;
     g.addend = addend;
     g.filters = w;
@@ -209,7 +193,7 @@ static cnn_workspace fwd_workspace(const void *desc)
     const cnn_conv2d *d = desc;
     if (d->algorithm != CNN_DIRECT)
         return winograd_workspace(d, 0);
-    const problem_t p = forward_problem(d);
+    const cnn_conv_problem p = cnn_conv_forward(d);
     return (cnn_workspace){d->packed ? 0 : packed_bytes(d), local_bytes(&p)};
 }
 
@@ -220,7 +204,7 @@ static void conv2d_fwd(const void *desc, void *const *buf, cnn_team *team)
         winograd_convolve(d, 0, buf[0], buf[1], buf[2], buf[3], buf[4], team);
         return;
     }
-    problem_t p = forward_problem(d);
+    cnn_conv_problem p = cnn_conv_forward(d);
     p.packed = buf[1];
     p.bias = buf[2];
     p.addend = buf[3];
@@ -270,40 +254,41 @@ static parity_t parity(int64_t start, int64_t taps, int64_t stride, int64_t dila
 }
 
 /* Parity class (start_h, start_w) of the backward pass for the data; no taps: taps_h or taps_w is 0. */
-static problem_t class_problem(const cnn_conv2d *d, int64_t start_h, int64_t start_w, parity_t *down, parity_t *across)
+static cnn_conv_problem class_problem(const cnn_conv2d *d, int64_t start_h, int64_t start_w, parity_t *down,
+                                      parity_t *across)
 {
     *down = parity(start_h, d->r, d->stride_h, d->dilation_h, d->pad_t);
     *across = parity(start_w, d->s, d->stride_w, d->dilation_w, d->pad_l);
-    problem_t p = {.win = {.n = d->n,
-                           .h = d->p,
-                           .w = d->q,
-                           .c = d->k,
-                           .p = cnn_ceil_div(d->h - start_h, d->stride_h),
-                           .q = cnn_ceil_div(d->w - start_w, d->stride_w),
-                           .step_h = 1,
-                           .step_w = 1,
-                           .taps_h = down->count,
-                           .taps_w = across->count,
-                           .first_h = down->first,
-                           .first_w = across->first,
-                           .gap_h = down->cell_gap,
-                           .gap_w = across->cell_gap,
-                           .depth = d->k / d->groups},
-                   .groups = d->groups,
-                   .out_cols = d->c / d->groups,
-                   .out_c = d->c,
-                   .out_h = d->h,
-                   .out_w = d->w,
-                   .start_h = start_h,
-                   .start_w = start_w,
-                   .jump_h = d->stride_h,
-                   .jump_w = d->stride_w};
+    cnn_conv_problem p = {.win = {.n = d->n,
+                                  .h = d->p,
+                                  .w = d->q,
+                                  .c = d->k,
+                                  .p = cnn_ceil_div(d->h - start_h, d->stride_h),
+                                  .q = cnn_ceil_div(d->w - start_w, d->stride_w),
+                                  .step_h = 1,
+                                  .step_w = 1,
+                                  .taps_h = down->count,
+                                  .taps_w = across->count,
+                                  .first_h = down->first,
+                                  .first_w = across->first,
+                                  .gap_h = down->cell_gap,
+                                  .gap_w = across->cell_gap,
+                                  .depth = d->k / d->groups},
+                          .groups = d->groups,
+                          .out_cols = d->c / d->groups,
+                          .out_c = d->c,
+                          .out_h = d->h,
+                          .out_w = d->w,
+                          .start_h = start_h,
+                          .start_w = start_w,
+                          .jump_h = d->stride_h,
+                          .jump_w = d->stride_w};
     if (down->count && across->count && p.win.p > 0 && p.win.q > 0)
         p.cut = cnn_window_cut(&p.win, d->groups * cnn_panel_count(p.out_cols));
     return p;
 }
 
-static int is_empty(const problem_t *p)
+static int is_empty(const cnn_conv_problem *p)
 {
     return p->cut.rows == 0;
 }
@@ -317,7 +302,7 @@ static cnn_workspace bwd_data_workspace(const void *desc)
     w.shared = (size_t)(d->r * d->s * d->k * cnn_packed_cols(d->c / d->groups)) * sizeof(float);
     for (int64_t i = 0; i < d->stride_h * d->stride_w; i++) {
         parity_t down, across;
-        const problem_t p = class_problem(d, i / d->stride_w, i % d->stride_w, &down, &across);
+        const cnn_conv_problem p = class_problem(d, i / d->stride_w, i % d->stride_w, &down, &across);
         if (!is_empty(&p) && local_bytes(&p) > w.local)
             w.local = local_bytes(&p);
     }
@@ -325,7 +310,7 @@ static cnn_workspace bwd_data_workspace(const void *desc)
 }
 
 /* Pack the class's taps, transposed and from the highest to the lowest, as its window reads them. */
-static void pack_class(const cnn_conv2d *d, const problem_t *p, const parity_t *down, const parity_t *across,
+static void pack_class(const cnn_conv2d *d, const cnn_conv_problem *p, const parity_t *down, const parity_t *across,
                        const float *w, float *packed, const cnn_team *team)
 {
     const int64_t cg = d->c / d->groups, kg = d->k / d->groups, taps = down->count * across->count;
@@ -341,7 +326,7 @@ static void pack_class(const cnn_conv2d *d, const problem_t *p, const parity_t *
 }
 
 /* Cells of dx that no tap reaches. */
-static void clear_class(const problem_t *p, float *dx, const cnn_team *team)
+static void clear_class(const cnn_conv_problem *p, float *dx, const cnn_team *team)
 {
     int64_t lo, hi;
     cnn_team_range(team, p->win.n * p->win.p, &lo, &hi);
@@ -366,7 +351,7 @@ static void conv2d_bwd_data(const void *desc, void *const *buf, cnn_team *team)
         float *at = packed;
         for (int64_t i = 0; i < classes; i++) {
             parity_t down, across;
-            problem_t p = class_problem(d, i / d->stride_w, i % d->stride_w, &down, &across);
+            cnn_conv_problem p = class_problem(d, i / d->stride_w, i % d->stride_w, &down, &across);
             if (is_empty(&p)) {
                 if (pass == 1)
                     clear_class(&p, dx, team);
@@ -384,137 +369,11 @@ static void conv2d_bwd_data(const void *desc, void *const *buf, cnn_team *team)
     }
 }
 
-/* Backward for the weights: rows of dw are (tap, channel), its columns filters, the sum runs over pixels. */
-typedef struct {
-    problem_t p;
-    int64_t rows;   /* taps * channels of a group */
-    int64_t narrow; /* columns of a last panel that dy cannot be read for in place, after rounding up; or 0 */
-    cnn_panel last;
-} weights_t;
-
-static weights_t weights_problem(const cnn_conv2d *d)
-{
-    weights_t g = {.p = forward_problem(d)};
-    g.p.cut = cnn_window_cut(&g.p.win, CNN_NO_SPREAD);
-    g.rows = d->r * d->s * g.p.win.depth;
-    g.last = cnn_panel_at(cnn_panel_count(g.p.out_cols) - 1, g.p.out_cols);
-    if (g.last.cols != (int64_t)g.last.nv * cnn_k->vl)
-        g.narrow = (int64_t)g.last.nv * cnn_k->vl;
-    return g;
-}
-
-static size_t narrow_bytes(const weights_t *g)
-{
-    return cnn_align64((size_t)(pixels(&g->p) * g->narrow) * sizeof(float));
-}
-
-static cnn_workspace bwd_weights_workspace(const void *desc)
-{
-    const cnn_conv2d *d = desc;
-    if (d->algorithm != CNN_DIRECT) {
-        const cnn_winograd w = winograd_problem(d, 0);
-        return (cnn_workspace){cnn_winograd_weights_shared_bytes(&w), cnn_winograd_weights_local_bytes(&w)};
-    }
-    const weights_t g = weights_problem(desc);
-    return (cnn_workspace){0, g.p.cut.copy_bytes + 2 * table_bytes(&g.p) + narrow_bytes(&g)};
-}
-
-/* What a thread holds of the strip at hand. */
-typedef struct {
-    const float *origin;
-    const int64_t *index;
-    int64_t m;
-    const float *dy; /* the strip's first pixel */
-    float *narrow;
-    int64_t narrow_of; /* the group whose last panel is in `narrow`, or -1 */
-    int accumulate;
-} pixels_t;
-
-static void weights_tile(const cnn_conv2d *d, const weights_t *g, const pixels_t *s, int64_t group, cnn_panel panel,
-                         const float *b, int64_t b_step, int64_t lo, int64_t hi, float *dw)
-{
-    const cnn_window *win = &g->p.win;
-    const float *rows[CNN_MAX_MR];
-    float *c[CNN_MAX_MR];
-    for (int64_t i = lo; i < hi; i++) {
-        const int64_t tap = i / win->depth, channel = i % win->depth;
-        const int64_t cell = tap / d->s * win->gap_h * g->p.cut.copy_w + tap % d->s * win->gap_w;
-        rows[i - lo] = s->origin + cell * win->c + group * win->depth + channel;
-        c[i - lo] = dw + i * d->k + group * g->p.out_cols;
-    }
-    const cnn_epilogue e = {.first = panel.first, .cols = panel.cols, .accumulate = s->accumulate};
-    cnn_k->tile_index[panel.nv][hi - lo](s->m, s->index, rows, b, b_step, c, &e);
-}
-
-/* Units [lo, hi) of (group, panel, tile of rows) for one strip of pixels. */
-static void weights_strip(const cnn_conv2d *d, const weights_t *g, pixels_t *s, int64_t lo, int64_t hi, float *dw)
-{
-    const int64_t kg = g->p.out_cols, panels = cnn_panel_count(kg);
-    const int64_t most = cnn_tile_count(g->rows, cnn_panel_at(0, kg).nv);
-    const int64_t tiles = cnn_max(most, cnn_tile_count(g->rows, g->last.nv)); /* the same cut for every panel */
-    for (int64_t u = lo; u < hi; u++) {
-        const int64_t group = u / (panels * tiles), j = u / tiles % panels;
-        const cnn_panel panel = cnn_panel_at(j, kg);
-        const float *b = s->dy + group * kg + panel.first;
-        int64_t b_step = d->k, first, last;
-        if (g->narrow && j == panels - 1) {
-            if (s->narrow_of != group)
-                cnn_pack(b, s->m, panel.cols, d->k, 1, s->narrow, 0, s->m, 0, 1);
-            s->narrow_of = group;
-            b = s->narrow;
-            b_step = g->narrow;
-        }
-        cnn_tile_at(u % tiles, tiles, g->rows, &first, &last);
-        if (first < last)
-            weights_tile(d, g, s, group, panel, b, b_step, first, last, dw);
-    }
-}
-
-static int64_t weights_units(const weights_t *g)
-{
-    const int64_t most = cnn_tile_count(g->rows, cnn_panel_at(0, g->p.out_cols).nv);
-    return g->p.groups * cnn_panel_count(g->p.out_cols) * cnn_max(most, cnn_tile_count(g->rows, g->last.nv));
-}
-
-static void conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
-{
-    const cnn_conv2d *d = desc;
-    const float *x = buf[0], *dy = buf[1];
-    float *dw = buf[2];
-    if (d->algorithm != CNN_DIRECT) {
-        const cnn_winograd w = winograd_problem(d, 0);
-        cnn_winograd_weights(&w, x, dy, dw, team);
-        return;
-    }
-    const weights_t g = weights_problem(d);
-    const problem_t *p = &g.p;
-    char *local = team->local;
-    float *copy = (float *)local;
-    const float **bases = (const float **)(local + p->cut.copy_bytes);
-    int64_t *index = (int64_t *)((char *)bases + table_bytes(p));
-    pixels_t s = {
-        .origin = p->cut.padded ? copy : x, .index = index, .narrow = (float *)((char *)index + table_bytes(p))};
-    int64_t lo, hi;
-    cnn_team_range(team, weights_units(&g), &lo, &hi);
-    for (int64_t g0 = 0; g0 < d->n * d->p; g0 += p->cut.rows) {
-        const int64_t g1 = cnn_min(g0 + p->cut.rows, d->n * d->p);
-        cnn_window_bases(&p->win, &p->cut, x, g0, g1, copy, bases);
-        s.m = (g1 - g0) * d->q;
-        for (int64_t i = 0; i < s.m; i++)
-            index[i] = bases[i] - s.origin;
-        s.dy = dy + g0 * d->q * d->k;
-        s.narrow_of = -1;
-        s.accumulate = g0 > 0;
-        weights_strip(d, &g, &s, lo, hi, dw);
-    }
-    if (d->n * d->p * d->q == 0 && team->id == 0)
-        memset(dw, 0, (size_t)(d->r * d->s * (d->c / d->groups) * d->k) * sizeof(float));
-}
-
 const cnn_op cnn_ops_conv2d[] = {
     {"conv2d_fwd", CNN_FIELD_NAMES(CNN_CONV2D_FIELDS), "x w bias? addend? -> y", conv2d_fwd, fwd_workspace},
     {"conv2d_pack", CNN_FIELD_NAMES(CNN_CONV2D_FIELDS), "w -> packed", conv2d_pack, NULL},
     {"conv2d_bwd_data", CNN_FIELD_NAMES(CNN_CONV2D_FIELDS), "dy w -> dx", conv2d_bwd_data, bwd_data_workspace},
-    {"conv2d_bwd_weights", CNN_FIELD_NAMES(CNN_CONV2D_FIELDS), "x dy -> dw", conv2d_bwd_weights, bwd_weights_workspace},
+    {"conv2d_bwd_weights", CNN_FIELD_NAMES(CNN_CONV2D_FIELDS), "x dy -> dw", cnn_conv2d_bwd_weights,
+     cnn_conv2d_bwd_weights_workspace},
     {0},
 };

@@ -9,6 +9,7 @@
 
 #include "core/kernels.h"
 #include "core/team.h"
+#include "drivers/integers.h"
 
 /* Panel j of a matrix with n columns. */
 typedef struct cnn_panel {
@@ -51,21 +52,6 @@ void cnn_strip_sweep(const cnn_strip *strip, int64_t lo, int64_t hi);
 /* Rows [*lo, *hi) of tile i when m rows are cut into tiles of nearly equal height. */
 int64_t cnn_tile_count(int64_t m, int nv);
 void cnn_tile_at(int64_t i, int64_t tiles, int64_t m, int64_t *lo, int64_t *hi);
-
-static inline int64_t cnn_min(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static inline int64_t cnn_max(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-static inline int64_t cnn_ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
 
 static inline size_t cnn_align64(size_t bytes)
 {

@@ -15,23 +15,18 @@ typedef struct {
     int64_t fold, cols, rows, block_rows, blocks; /* of one folded matrix */
 } plan_t;
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 static plan_t plan_of(const cnn_reduce *d)
 {
     plan_t p = {.fold = 1};
     if (d->inner < WIDE && d->red >= 4 * WIDE) {
-        p.fold = ceil_div(WIDE, d->inner);
+        p.fold = cnn_ceil_div(WIDE, d->inner);
         while (p.fold * d->inner % PIECE != 0) /* whole vectors */
             p.fold++;
     }
     p.cols = p.fold * d->inner;
     p.rows = d->red / p.fold;
     p.block_rows = cnn_limited(BLOCK_FLOATS / (p.cols > 0 ? p.cols : 1), BLOCK_ROWS_MIN, 1024);
-    p.blocks = ceil_div(p.rows, p.block_rows);
+    p.blocks = cnn_ceil_div(p.rows, p.block_rows);
     return p;
 }
 
@@ -82,7 +77,7 @@ static void scale_all(float *y, int64_t n, double scale)
 /* One block and no folding: straight to y. The columns are cut into chunks as well. */
 static void reduce_direct(const cnn_reduce *d, const float *x, float *y, cnn_team *team)
 {
-    int64_t chunks = ceil_div(d->inner, CHUNK), lo, hi;
+    int64_t chunks = cnn_ceil_div(d->inner, CHUNK), lo, hi;
     cnn_team_range(team, d->outer * chunks, &lo, &hi);
     for (int64_t item = lo; item < hi; item++) {
         int64_t o = item / chunks, i = item % chunks * CHUNK;
@@ -96,7 +91,7 @@ static void reduce_direct(const cnn_reduce *d, const float *x, float *y, cnn_tea
 static void reduce_blocks(const cnn_reduce *d, const plan_t *p, const float *x, float *y, cnn_team *team)
 {
     float *partial = (float *)team->shared;
-    int64_t chunks = ceil_div(p->cols, CHUNK), lo, hi;
+    int64_t chunks = cnn_ceil_div(p->cols, CHUNK), lo, hi;
     cnn_team_range(team, d->outer * p->blocks * chunks, &lo, &hi);
     for (int64_t item = lo; item < hi; item++) {
         int64_t block = item / chunks, i = item % chunks * CHUNK;
@@ -119,7 +114,7 @@ static void reduce_blocks(const cnn_reduce *d, const plan_t *p, const float *x, 
 static void reduce_contiguous(const cnn_reduce *d, const float *x, float *y, cnn_team *team)
 {
     float *partial = (float *)team->shared;
-    int64_t blocks = ceil_div(d->red, CONTIGUOUS_BLOCK), lo, hi;
+    int64_t blocks = cnn_ceil_div(d->red, CONTIGUOUS_BLOCK), lo, hi;
     if (blocks == 1) {
         cnn_team_range(team, d->outer, &lo, &hi);
         cnn_k->reduce_contiguous(d->func, hi - lo, d->red, x + lo * d->red, y + lo);
@@ -178,7 +173,7 @@ static cnn_workspace reduce_workspace(const void *desc)
     if (d->red == 0 || d->inner == 0)
         return (cnn_workspace){0, 0};
     p = plan_of(d);
-    int64_t floats = d->inner == 1 ? ceil_div(d->red, CONTIGUOUS_BLOCK) : p.blocks * p.cols;
+    int64_t floats = d->inner == 1 ? cnn_ceil_div(d->red, CONTIGUOUS_BLOCK) : p.blocks * p.cols;
     return (cnn_workspace){.shared = (size_t)(d->outer * floats) * sizeof(float)};
 }
 

@@ -31,9 +31,9 @@ cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels)
     s.runs = joined ? win->taps_h : win->taps_h * win->taps_w;
     s.kc = joined ? win->taps_w * win->depth : win->depth;
     if (s.padded) {
-        s.copy_parts = (s.rows - 1) / win->p + 2;
-        s.copy_h = (cnn_min(s.rows, win->p) - 1) * win->step_h + reach_h;
-        const int64_t all_rows = cnn_min(s.copy_parts * s.copy_h, s.rows * win->step_h + s.copy_parts * reach_h);
+        const int64_t images = (s.rows - 1) / win->p + 2; /* that a strip can touch */
+        const int64_t of_image = (cnn_min(s.rows, win->p) - 1) * win->step_h + reach_h;
+        const int64_t all_rows = cnn_min(images * of_image, s.rows * win->step_h + images * reach_h);
         s.copy_bytes = cnn_align64((size_t)(all_rows * s.copy_w * win->c) * sizeof(float));
     }
     return s;

@@ -21,14 +21,12 @@ typedef struct cnn_window {
 
 /* The strip of output rows [g0, g1), counted over all images, as the tile wants it. */
 typedef struct cnn_window_strip {
-    int64_t rows;       /* output rows in a full strip */
-    int64_t count;      /* strips in all */
-    int64_t runs, kc;   /* contiguous floats: a row of taps when its cells are neighbours, else one tap */
-    int padded;         /* the strip is copied */
-    int64_t copy_w;     /* cells in a row of the copy, or of the input */
-    int64_t copy_h;     /* rows of the copy for a part of a strip inside one image that has `rows` rows */
-    int64_t copy_parts; /* images a strip can touch */
-    size_t copy_bytes;  /* local scratch for the copy */
+    int64_t rows;      /* output rows in a full strip */
+    int64_t count;     /* strips in all */
+    int64_t runs, kc;  /* contiguous floats: a row of taps when its cells are neighbours, else one tap */
+    int padded;        /* the strip is copied */
+    int64_t copy_w;    /* cells in a row of the copy, or of the input */
+    size_t copy_bytes; /* local scratch for the copy */
 } cnn_window_strip;
 
 /* Choose the strips; `panels` pieces of work are to be had from each. */

@@ -1,15 +1,18 @@
 /* Transforms of Winograd convolution F(4x4, 3x3) and F(2x2, 3x3) (Lavin & Gray 2016), vectorised over channels.
  *
  * F(4,3) uses the points 0, +-1/sqrt2, +-sqrt2 and infinity: the transforms then amplify rounding errors about half as
- * much as with 0, +-1, +-2 (Barabasz et al. 2020, on the choice of points). With a = 1/sqrt2, b = sqrt2 (a b = 1): B^T
- * rows: x0 - 5/2 x2 + x4;  (x4 - 2 x2) +- (a x3 - b x1);  (x4 - x2 / 2) +- (b x3 - a x1);  x1 - 5/2 x3 + x5 G rows: 1,
- * 0, 0;  -(2/3)(1, +-a, a^2);  (1/6)(1, +-b, b^2);  0, 0, 1 A^T rows: the points' powers 0 to 3, infinity only in the
- * last F(2,3) uses 0, +-1 and infinity. */
+ * much as with 0, +-1, +-2 (Barabasz et al. 2020, on the choice of points). With a = 1/sqrt2, b = sqrt2 (a b = 1):
+ *
+ *   B^T rows: x0 - 5/2 x2 + x4;  (x4 - 2 x2) +- (a x3 - b x1);  (x4 - x2 / 2) +- (b x3 - a x1);  x1 - 5/2 x3 + x5
+ *   G rows:   1, 0, 0;  -(2/3)(1, +-a, a^2);  (1/6)(1, +-b, b^2);  0, 0, 1
+ *   A^T rows: the points' powers 0 to 3, infinity only in the last
+ *
+ * F(2,3) uses 0, +-1 and infinity. */
 
 #define SQRT_HALF 0.70710678118654752f
 #define SQRT_TWO 1.41421356237309505f
 
-/* One-dimensional transforms: x[0], x[step], ... to y[0], y[1], ... */
+/* One-dimensional transforms. */
 CNN_INLINE void input_4(const vf x[6], vf y[6])
 {
     const vf even_a = x[4] - 2.0f * x[2], odd_a = SQRT_HALF * x[3] - SQRT_TWO * x[1];

@@ -1,8 +1,10 @@
-/* batch_norm_stats  x -> mean var                                 per channel, biased variance
- * batch_norm_fwd    x mean var gamma? beta? addend? -> y          y = act((x - mean) / sqrt(var + epsilon) * gamma +
- * beta + addend) batch_norm_bwd    x dy mean var gamma? -> dx dgamma dbeta       through the batch's own statistics
- * when training = 1, with constant statistics when training = 0 x, y, dx, dy, addend (rows, c); the others (c). The bwd
- * knows no act and no addend. */
+/* batch_norm_stats  x -> mean var                            per channel, biased variance
+ * batch_norm_fwd    x mean var gamma? beta? addend? -> y     y = act(z * gamma + beta + addend),
+ *                                                            z = (x - mean) / sqrt(var + epsilon)
+ * batch_norm_bwd    x dy mean var gamma? -> dx dgamma dbeta  through the batch's own statistics when training = 1,
+ *                                                            with constant statistics when training = 0
+ *
+ * x, y, dx, dy, addend (rows, c); the others (c). The bwd knows no act and no addend. */
 #ifndef CNN_BATCH_NORM_H
 #define CNN_BATCH_NORM_H
 

@@ -4,8 +4,8 @@
  * select     cond a b -> y      y = cond != 0 ? a : b, all (count)
  * fill       -> y               y = value
  * broadcast  x -> y             y of `dims`, read from x at `stride_a` (0 on repeated axes)
- * cast       x -> y             between CNN_F32, CNN_I32 and CNN_U8; float to int truncates towards zero, saturates,
- * NaN -> 0
+ * cast       x -> y             between CNN_F32, CNN_I32 and CNN_U8; float to int truncates towards zero and
+ *                               saturates, NaN -> 0
  *
  * alpha, beta: parameters of f. `dims` has ndim entries from the outermost; strides are in elements of the operand. */
 #ifndef CNN_ELEMENTWISE_H

@@ -1,6 +1,7 @@
-/* max_pool2d_fwd  x -> y index     y = maximum over the window (NaN wins); index: uint8, its tap r*S + s (the first
- * one) max_pool2d_bwd  dy index -> dx   gathers: each dx sums the dy of the windows that chose it avg_pool2d_fwd  x ->
- * y           mean over the valid cells of the window avg_pool2d_bwd  dy -> dx
+/* max_pool2d_fwd  x -> y index    y = maximum over the window (NaN wins); index: uint8, its tap r*S + s, the first one
+ * max_pool2d_bwd  dy index -> dx  gathers: each dx sums the dy of the windows that chose it
+ * avg_pool2d_fwd  x -> y          mean over the valid cells of the window
+ * avg_pool2d_bwd  dy -> dx
  *
  * x (n, h, w, c), y and index (n, p, q, c); r*s <= 256. Padding cells never win and never count. */
 #ifndef CNN_POOL2D_H

@@ -1,0 +1,35 @@
+/* What the passes of the 2-D convolution share: a window as an indirect product. */
+#ifndef CNN_DRIVERS_CONV2D_H
+#define CNN_DRIVERS_CONV2D_H
+
+#include "cnn/conv2d.h"
+#include "drivers/window.h"
+#include "drivers/winograd.h"
+
+/* One problem: a window over `in`, weights already packed in the order of its taps, and where results go. */
+typedef struct {
+    cnn_window win;
+    cnn_window_strip cut;
+    int64_t groups, out_cols;                 /* columns of one group's product */
+    int64_t out_c, out_h, out_w;              /* the output's pitch of a pixel, and its rows and columns */
+    int64_t start_h, start_w, jump_h, jump_w; /* output pixel (y, x) lies at (start_h + y * jump_h, ...) */
+    const float *packed;
+    const float *bias, *addend;
+    int64_t act;
+    double alpha, beta;
+} cnn_conv_problem;
+
+/* The forward pass as such a problem. */
+cnn_conv_problem cnn_conv_forward(const cnn_conv2d *d);
+
+/* Winograd's problem for the forward pass or, `turned`, for the backward pass for the data. */
+cnn_winograd cnn_conv_winograd(const cnn_conv2d *d, int turned);
+
+/* Output pixels of a full strip, and bytes of a table with a pointer for each. */
+int64_t cnn_conv_pixels(const cnn_conv_problem *p);
+size_t cnn_conv_table_bytes(const cnn_conv_problem *p);
+
+cnn_workspace cnn_conv2d_bwd_weights_workspace(const void *desc);
+void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team);
+
+#endif
