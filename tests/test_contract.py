@@ -6,6 +6,7 @@ import pytest
 
 from cnnengine import _native as native
 from cnnengine.core.codes import BINARY, DTYPE, REDUCE, UNARY
+from cnnengine.core.needs import READS_X, READS_Y
 from cnnengine.reference import IMPLEMENTATIONS
 from tests.support.cases import CASES
 from tests.support.defs import binary_names, enum_names, unary_needs
@@ -48,3 +49,10 @@ def test_codes_equal_the_tables():
     assert [short[name] for name in DTYPE] == enum_names("elementwise.h")
     for codes in (UNARY, BINARY, REDUCE, DTYPE):
         assert list(codes.values()) == list(range(len(codes)))
+
+
+def test_what_derivatives_read_equals_the_table():
+    # An argument the kernel reads and the graph leaves out would be a null pointer.
+    needs = unary_needs()
+    assert {name for name, reads in needs.items() if reads == "X"} == READS_X
+    assert {name for name, reads in needs.items() if reads == "Y"} == READS_Y

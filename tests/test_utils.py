@@ -260,8 +260,8 @@ def test_console_survives_odd_streams(monkeypatch):
 
 
 def test_missing_extra_names_the_install_command():
-    text = missing_extra("h5py", "h5", "Reading .h5 files")
-    assert text.startswith("Reading .h5 files needs h5py") and text.endswith('pip install "cnnengine[h5]"')
+    text = missing_extra("matplotlib", "plots", "Drawing pictures")
+    assert text.startswith("Drawing pictures needs matplotlib") and text.endswith('pip install "cnnengine[plots]"')
 
 
 # Progbar

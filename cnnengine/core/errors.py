@@ -76,7 +76,7 @@ def missing_extra(package, extra, what):
         One line that ends with the install command.
 
     Example:
-        >>> missing_extra("h5py", "h5", "Reading .h5 files")
-        'Reading .h5 files needs h5py, which is not installed. Install it with: pip install "cnnengine[h5]"'
+        >>> missing_extra("matplotlib", "plots", "Drawing pictures")
+        'Drawing pictures needs matplotlib, which is not installed. Install it with: pip install "cnnengine[plots]"'
     """
     return f'{what} needs {package}, which is not installed. Install it with: pip install "cnnengine[{extra}]"'

@@ -1,9 +1,9 @@
 """Nodes and values of the graph of operations, for concrete shapes and one mode."""
 
-from cnnengine.core.tensor_like import TensorLike
+from cnnengine.ops.abstract import AbstractValue
 
 
-class Value(TensorLike):
+class Value(AbstractValue):
     """A tensor in a graph: an input, a variable, a constant or the output of a node.
 
     Args:
@@ -12,20 +12,12 @@ class Value(TensorLike):
         source: for values without a node the Variable or the array it stands for, None for an input.
     """
 
-    __slots__ = ("node", "source", "spec")
+    __slots__ = ("node", "source")
 
     def __init__(self, spec, node=None, source=None):
-        self.spec = spec
+        super().__init__(spec)
         self.node = node
         self.source = source
-
-    @property
-    def shape(self):
-        return self.spec.shape
-
-    @property
-    def dtype(self):
-        return self.spec.dtype
 
     def __repr__(self):
         kind = self.node.op.name if self.node else type(self.source).__name__
