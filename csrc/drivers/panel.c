@@ -1,6 +1,6 @@
 #include "drivers/panel.h"
 
-#include <string.h>
+enum { BAND_COLS = 64 }; /* columns that are packed together: a few writing streams are as good as one */
 
 int64_t cnn_panel_cols(void)
 {
@@ -25,13 +25,19 @@ int64_t cnn_packed_cols(int64_t cols)
     return cnn_ceil_div(cols, cnn_k->vl) * cnn_k->vl;
 }
 
-/* Columns contiguous in b: row by row. */
-static void pack_rows(const float *b, int64_t rows, int64_t cols, int64_t row_step, float *out, int64_t width)
+/* Columns contiguous in b: panels [lo, hi) together row by row, so that b is read in whole cache lines and more. */
+static void pack_rows(const float *b, int64_t rows, int64_t cols, int64_t row_step, float *packed, int64_t row0,
+                      int64_t total_rows, int64_t lo, int64_t hi)
 {
-    for (int64_t i = 0; i < rows; i++, out += width) {
-        memcpy(out, b + i * row_step, (size_t)cols * sizeof(float));
-        memset(out + cols, 0, (size_t)(width - cols) * sizeof(float));
-    }
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = lo; j < hi; j++) {
+            const cnn_panel p = cnn_panel_at(j, cols);
+            const int64_t width = (int64_t)p.nv * cnn_k->vl;
+            float *out = packed + p.first * total_rows + (row0 + i) * width;
+            cnn_copy(out, b + i * row_step + p.first, p.cols);
+            for (int64_t c = p.cols; c < width; c++)
+                out[c] = 0.0f;
+        }
 }
 
 /* Any steps: in blocks of columns, so that reads along the rows and writes stay in few cache lines. */
@@ -54,14 +60,14 @@ static void pack_transposed(const float *b, int64_t rows, int64_t cols, int64_t 
 void cnn_pack(const float *b, int64_t rows, int64_t cols, int64_t row_step, int64_t col_step, float *packed,
               int64_t row0, int64_t total_rows, int64_t lo, int64_t hi)
 {
-    for (int64_t j = lo; j < hi; j++) {
+    const int64_t band = cnn_max(1, BAND_COLS / cnn_panel_cols());
+    for (int64_t j = lo; j < hi && col_step == 1; j += band)
+        pack_rows(b, rows, cols, row_step, packed, row0, total_rows, j, cnn_min(j + band, hi));
+    for (int64_t j = lo; j < hi && col_step != 1; j++) {
         const cnn_panel p = cnn_panel_at(j, cols);
         const int64_t width = (int64_t)p.nv * cnn_k->vl;
-        float *out = packed + p.first * total_rows + row0 * width;
-        if (col_step == 1)
-            pack_rows(b + p.first, rows, p.cols, row_step, out, width);
-        else
-            pack_transposed(b + p.first * col_step, rows, p.cols, row_step, col_step, out, width);
+        pack_transposed(b + p.first * col_step, rows, p.cols, row_step, col_step,
+                        packed + p.first * total_rows + row0 * width, width);
     }
 }
 

@@ -11,6 +11,8 @@
 #include "core/team.h"
 #include "drivers/integers.h"
 
+#include <string.h>
+
 /* Panel j of a matrix with n columns. */
 typedef struct cnn_panel {
     int64_t first, cols; /* its columns */
@@ -52,6 +54,16 @@ void cnn_strip_sweep(const cnn_strip *strip, int64_t lo, int64_t hi);
 /* Rows [*lo, *hi) of tile i when m rows are cut into tiles of nearly equal height. */
 int64_t cnn_tile_count(int64_t m, int nv);
 void cnn_tile_at(int64_t i, int64_t tiles, int64_t m, int64_t *lo, int64_t *hi);
+
+/* Copies n floats; pieces of a known size first, for rows are too short to call memcpy for each. */
+static inline void cnn_copy(float *out, const float *in, int64_t n)
+{
+    enum { PIECE = 16 };
+    for (; n >= PIECE; n -= PIECE, out += PIECE, in += PIECE)
+        memcpy(out, in, PIECE * sizeof(float));
+    for (int64_t i = 0; i < n; i++)
+        out[i] = in[i];
+}
 
 static inline size_t cnn_align64(size_t bytes)
 {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* A strip's input stays in L2 beside a panel of weights; enough strips that threads share evenly. */
-enum { STRIP_BYTES = 192 * 1024, STRIP_PIXELS = 1024, WANTED_UNITS = CNN_NO_SPREAD };
+enum { STRIP_BYTES = 192 * 1024, STRIP_PIXELS = 1024, WANTED_UNITS = 8 };
 
 static int64_t extent(int64_t taps, int64_t gap)
 {
@@ -15,17 +15,25 @@ static int reaches_out(int64_t cells, int64_t outputs, int64_t step, int64_t fir
     return first < 0 || (outputs - 1) * step + first + reach > cells;
 }
 
-cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels)
+/* Whether a tap of some window lies outside the input. */
+static int reaches_border(const cnn_window *win)
 {
-    const int64_t reach_h = extent(win->taps_h, win->gap_h), reach_w = extent(win->taps_w, win->gap_w);
-    cnn_window_strip s = {0};
-    s.padded = reaches_out(win->h, win->p, win->step_h, win->first_h, reach_h) ||
-               reaches_out(win->w, win->q, win->step_w, win->first_w, reach_w);
-    s.copy_w = s.padded ? (win->q - 1) * win->step_w + reach_w : win->w;
-    const int64_t row_bytes = cnn_max(s.copy_w * win->c * 4 * win->step_h, 1);
-    const int64_t fit = cnn_max(1, cnn_min(STRIP_BYTES / row_bytes, STRIP_PIXELS / cnn_max(win->q, 1)));
-    const int64_t spread = cnn_max(1, cnn_ceil_div(win->n * win->p * panels, WANTED_UNITS));
-    s.rows = cnn_max(1, cnn_min(cnn_min(fit, spread), win->n * win->p));
+    return reaches_out(win->h, win->p, win->step_h, win->first_h, extent(win->taps_h, win->gap_h)) ||
+           reaches_out(win->w, win->q, win->step_w, win->first_w, extent(win->taps_w, win->gap_w));
+}
+
+/* Cells in a row of the copy, or of the input where it is not copied. */
+static int64_t row_cells(const cnn_window *win, int padded)
+{
+    return padded ? (win->q - 1) * win->step_w + extent(win->taps_w, win->gap_w) : win->w;
+}
+
+cnn_window_strip cnn_window_rows(const cnn_window *win, int64_t rows, int padded)
+{
+    const int64_t reach_h = extent(win->taps_h, win->gap_h);
+    cnn_window_strip s = {.padded = padded || reaches_border(win)};
+    s.copy_w = row_cells(win, s.padded);
+    s.rows = cnn_limited(rows, 1, cnn_max(win->n * win->p, 1));
     s.count = cnn_ceil_div(win->n * win->p, s.rows);
     const int joined = win->gap_w == 1 && win->depth == win->c;
     s.runs = joined ? win->taps_h : win->taps_h * win->taps_w;
@@ -37,6 +45,14 @@ cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels)
         s.copy_bytes = cnn_align64((size_t)(all_rows * s.copy_w * win->c) * sizeof(float));
     }
     return s;
+}
+
+cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels)
+{
+    const int64_t row_bytes = cnn_max(row_cells(win, reaches_border(win)) * win->c * 4 * win->step_h, 1);
+    const int64_t fit = cnn_max(1, cnn_min(STRIP_BYTES / row_bytes, STRIP_PIXELS / cnn_max(win->q, 1)));
+    const int64_t spread = cnn_ceil_div(win->n * win->p * panels, WANTED_UNITS);
+    return cnn_window_rows(win, cnn_min(fit, spread), 0);
 }
 
 void cnn_window_runs(const cnn_window *win, const cnn_window_strip *strip, int64_t *run)

@@ -31,7 +31,9 @@ typedef struct cnn_window_strip {
 
 /* Choose the strips; `panels` pieces of work are to be had from each. */
 cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels);
-enum { CNN_NO_SPREAD = 8 }; /* as `panels`: enough work without cutting rows */
+
+/* Strips of `rows` output rows, copied if `padded` or if a window reaches past the border. */
+cnn_window_strip cnn_window_rows(const cnn_window *win, int64_t rows, int padded);
 
 /* Offsets of the runs from a pixel's base, strip->runs of them. */
 void cnn_window_runs(const cnn_window *win, const cnn_window_strip *strip, int64_t *run);
