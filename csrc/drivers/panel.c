@@ -76,12 +76,6 @@ int64_t cnn_tile_count(int64_t m, int nv)
     return cnn_ceil_div(m, cnn_k->mr_max[nv]);
 }
 
-void cnn_tile_at(int64_t i, int64_t tiles, int64_t m, int64_t *lo, int64_t *hi)
-{
-    *lo = m * i / tiles;
-    *hi = m * (i + 1) / tiles;
-}
-
 void cnn_strip_sweep(const cnn_strip *s, int64_t lo, int64_t hi)
 {
     const int64_t depth = s->runs * s->kc;
@@ -96,12 +90,11 @@ void cnn_strip_sweep(const cnn_strip *s, int64_t lo, int64_t hi)
                           .act = s->act,
                           .alpha = (float)s->alpha,
                           .beta = (float)s->beta};
-        for (int64_t i = 0; i < tiles; i++) {
-            int64_t m0, m1;
-            cnn_tile_at(i, tiles, s->m, &m0, &m1);
+        for (int64_t i = 0, m0 = 0, height; i < tiles; i++, m0 += height) {
+            height = cnn_tile_height(i, tiles, s->m);
             e.addend = s->addend ? s->addend + m0 : NULL;
-            cnn_k->tile[p.nv][m1 - m0](s->runs, s->run, s->kc, s->rows + m0, s->a_step, b, plain ? s->b_step : width,
-                                       s->c + m0, &e);
+            cnn_k->tile[p.nv][height](s->runs, s->run, s->kc, s->rows + m0, s->a_step, b, plain ? s->b_step : width,
+                                      s->c + m0, &e);
         }
     }
 }

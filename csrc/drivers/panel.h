@@ -51,9 +51,19 @@ typedef struct cnn_strip {
 /* Panels [lo, hi) of the strip. */
 void cnn_strip_sweep(const cnn_strip *strip, int64_t lo, int64_t hi);
 
-/* Rows [*lo, *hi) of tile i when m rows are cut into tiles of nearly equal height. */
+/* m rows are cut into tiles of nearly equal height: how many, the height of tile i, and its rows [*lo, *hi). */
 int64_t cnn_tile_count(int64_t m, int nv);
-void cnn_tile_at(int64_t i, int64_t tiles, int64_t m, int64_t *lo, int64_t *hi);
+
+static inline int64_t cnn_tile_height(int64_t i, int64_t tiles, int64_t m)
+{
+    return m / tiles + (i < m % tiles);
+}
+
+static inline void cnn_tile_at(int64_t i, int64_t tiles, int64_t m, int64_t *lo, int64_t *hi)
+{
+    *lo = i * (m / tiles) + cnn_min(i, m % tiles);
+    *hi = *lo + cnn_tile_height(i, tiles, m);
+}
 
 /* Copies n floats; pieces of a known size first, for rows are too short to call memcpy for each. */
 static inline void cnn_copy(float *out, const float *in, int64_t n)
