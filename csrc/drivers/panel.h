@@ -26,7 +26,7 @@ cnn_panel cnn_panel_at(int64_t j, int64_t n);
 /* Columns after rounding up to whole vectors; floats of a packed matrix = rows * cnn_packed_cols(cols). */
 int64_t cnn_packed_cols(int64_t cols);
 
-/* Pack `rows` x `cols` of b (element at b[i * row_step + j * col_step]) as the rows [row0, row0 + rows) of a packed
+/* Pack `rows` x `cols` of b (element at b[i * row_step + j * col_step], one of the steps is 1) as the rows [row0, row0 + rows) of a packed
  * matrix of `total_rows`, panels [lo, hi) only. */
 void cnn_pack(const float *b, int64_t rows, int64_t cols, int64_t row_step, int64_t col_step, float *packed,
               int64_t row0, int64_t total_rows, int64_t lo, int64_t hi);
@@ -39,13 +39,15 @@ typedef struct cnn_strip {
     const float **addend; /* or NULL */
     int64_t runs, kc, a_step;
     const int64_t *run;
-    const float *b; /* packed, or plain with b_step != 0: then only whole panels are read from it ... */
-    int64_t b_step; /* ... and the last, narrow one from b_narrow, packed */
+    int64_t k0, depth; /* the runs are rows [k0, k0 + runs * kc) of B's `depth` rows; 0, 0: all of them */
+    const float *b;    /* packed, or plain with b_step != 0: then only whole panels are read from it ... */
+    int64_t b_step;    /* ... and the last, narrow one from b_narrow, packed */
     const float *b_narrow;
     int64_t n;
     const float *bias;
     int64_t act;
     double alpha, beta;
+    int accumulate;
 } cnn_strip;
 
 /* Panels [lo, hi) of the strip. */
