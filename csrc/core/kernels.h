@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-enum { CNN_MAX_NV = 4, CNN_MAX_MR = 14 };
+enum { CNN_MAX_NV = 4, CNN_MAX_MR = 14, CNN_ROW_PANELS = 4 };
 
 /* What happens to a tile of the product before it is stored. */
 typedef struct cnn_epilogue {
@@ -21,6 +21,10 @@ typedef struct cnn_epilogue {
  * whatever the tile it falls into, so its bits do not depend on how rows and columns are cut into tiles. */
 typedef void (*cnn_tile_fn)(int64_t runs, const int64_t *run, int64_t kc, const float *const *rows, int64_t a_step,
                             const float *b, int64_t b_step, float *const *c, const cnn_epilogue *e);
+
+/* One row times CNN_ROW_PANELS full panels, panel_step floats apart. */
+typedef void (*cnn_tile_row_fn)(int64_t runs, const int64_t *run, int64_t kc, const float *row, int64_t a_step,
+                                const float *b, int64_t b_step, int64_t panel_step, float *c, const cnn_epilogue *e);
 
 /* The same with A read at a table of offsets: element i of row r is rows[r][index[i]]. */
 typedef void (*cnn_tile_index_fn)(int64_t k, const int64_t *index, const float *const *rows, const float *b,
@@ -43,6 +47,7 @@ typedef struct cnn_kernels {
     int nv_max;                 /* vectors in the widest panel */
     int mr_max[CNN_MAX_NV + 1]; /* rows of the tallest tile for a panel of nv vectors */
     cnn_tile_fn tile[CNN_MAX_NV + 1][CNN_MAX_MR + 1];
+    cnn_tile_row_fn tile_row;
     cnn_tile_index_fn tile_index[CNN_MAX_NV + 1][CNN_MAX_MR + 1];
 #define KERNEL(name, arguments) void(*name) arguments;
 #include "core/kernels.def"

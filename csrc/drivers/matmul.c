@@ -91,7 +91,8 @@ static void fill_rows(const cnn_matmul *d, cnn_strip *strip, const float *a, con
     }
 }
 
-/* Panels [first, last) of the strip, part after part of the sum; what follows the sum is done with the last part. */
+/* Panels [first, last) of the strip, part after part of the sum. The addend, which may be where the result goes, is
+ * added with the first part, bias and activation come with the last. */
 static void sweep_parts(const cnn_matmul *d, const cnn_strip *strip, int64_t first, int64_t last)
 {
     const int64_t parts = part_count(d);
@@ -102,11 +103,9 @@ static void sweep_parts(const cnn_matmul *d, const cnn_strip *strip, int64_t fir
         part.k0 = k0;
         part.kc = d->k * (i + 1) / parts - k0;
         part.accumulate = i > 0;
-        if (i < parts - 1) {
-            part.bias = NULL;
-            part.addend = NULL;
-            part.act = 0;
-        }
+        part.addend = i == 0 ? strip->addend : NULL;
+        part.bias = i == parts - 1 ? strip->bias : NULL;
+        part.act = i == parts - 1 ? strip->act : 0;
         cnn_strip_sweep(&part, first, last);
     }
 }

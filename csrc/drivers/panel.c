@@ -67,27 +67,54 @@ int64_t cnn_tile_count(int64_t m, int nv)
     return cnn_ceil_div(m, cnn_k->mr_max[nv]);
 }
 
-void cnn_strip_sweep(const cnn_strip *s, int64_t lo, int64_t hi)
+/* Panel j of the strip: where its B is, from the sum's first row on, and how it is read; its part of the epilogue. */
+typedef struct {
+    cnn_panel panel;
+    const float *b;
+    int64_t b_step;
+    cnn_epilogue e;
+} piece_t;
+
+static piece_t piece_of(const cnn_strip *s, int64_t j)
 {
     const int64_t depth = s->depth ? s->depth : s->runs * s->kc;
-    for (int64_t j = lo; j < hi; j++) {
-        const cnn_panel p = cnn_panel_at(j, s->n);
-        const int64_t width = (int64_t)p.nv * cnn_k->vl, tiles = cnn_tile_count(s->m, p.nv);
-        const int plain = s->b_step != 0 && p.cols == width;
-        const int64_t b_step = plain ? s->b_step : width;
-        const float *b = plain ? s->b + p.first : s->b_step ? s->b_narrow : s->b + p.first * depth;
-        cnn_epilogue e = {.first = p.first,
-                          .cols = p.cols,
-                          .bias = s->bias,
-                          .act = s->act,
-                          .alpha = (float)s->alpha,
-                          .beta = (float)s->beta,
-                          .accumulate = s->accumulate};
-        for (int64_t i = 0, m0 = 0, height; i < tiles; i++, m0 += height) {
-            height = cnn_tile_height(i, tiles, s->m);
-            e.addend = s->addend ? s->addend + m0 : NULL;
-            cnn_k->tile[p.nv][height](s->runs, s->run, s->kc, s->rows + m0, s->a_step, b + s->k0 * b_step, b_step,
-                                      s->c + m0, &e);
-        }
+    piece_t p = {.panel = cnn_panel_at(j, s->n)};
+    const int64_t first = p.panel.first, width = (int64_t)p.panel.nv * cnn_k->vl;
+    const int plain = s->b_step != 0 && p.panel.cols == width;
+    p.b_step = plain ? s->b_step : width;
+    p.b = (plain ? s->b + first : s->b_step ? s->b_narrow : s->b + first * depth) + s->k0 * p.b_step;
+    p.e = (cnn_epilogue){.first = first,
+                         .cols = p.panel.cols,
+                         .bias = s->bias,
+                         .addend = s->addend,
+                         .act = s->act,
+                         .alpha = (float)s->alpha,
+                         .beta = (float)s->beta,
+                         .accumulate = s->accumulate};
+    return p;
+}
+
+static void sweep_panel(const cnn_strip *s, int64_t j)
+{
+    piece_t p = piece_of(s, j);
+    const int64_t tiles = cnn_tile_count(s->m, p.panel.nv);
+    for (int64_t i = 0, m0 = 0, height; i < tiles; i++, m0 += height) {
+        height = cnn_tile_height(i, tiles, s->m);
+        p.e.addend = s->addend ? s->addend + m0 : NULL;
+        cnn_k->tile[p.panel.nv][height](s->runs, s->run, s->kc, s->rows + m0, s->a_step, p.b, p.b_step, s->c + m0,
+                                        &p.e);
     }
+}
+
+void cnn_strip_sweep(const cnn_strip *s, int64_t lo, int64_t hi)
+{
+    const int64_t depth = s->depth ? s->depth : s->runs * s->kc, cols = cnn_panel_cols();
+    const int64_t whole = s->m == 1 ? cnn_min(hi, s->n / cols) : lo;
+    for (; lo + CNN_ROW_PANELS <= whole; lo += CNN_ROW_PANELS) {
+        const piece_t p = piece_of(s, lo);
+        cnn_k->tile_row(s->runs, s->run, s->kc, s->rows[0], s->a_step, p.b, p.b_step, s->b_step ? cols : cols * depth,
+                        s->c[0], &p.e);
+    }
+    for (; lo < hi; lo++)
+        sweep_panel(s, lo);
 }

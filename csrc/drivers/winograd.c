@@ -5,7 +5,7 @@
 /* A band is BLOCK_COLS filters. V (the block's transformed inputs) and M (one band's products) are about as large as
  * L2, while the filters stream by. With many channels V is larger: a block of fewer tiles would have the filters, which
  * are larger still, stream by too often. */
-enum { BLOCK_BYTES = 640 * 1024, TILES_MIN = 32, PAD = 16, BLOCK_COLS = 64, ACT_RELU = 1 };
+enum { BLOCK_BYTES = 640 * 1024, TILES_MIN = 32, PAD = 16, BLOCK_COLS = 64, LANES = 16, ACT_RELU = 1 };
 
 /* The cut of a problem into blocks of tiles. */
 typedef struct {
@@ -34,32 +34,35 @@ int64_t cnn_winograd_filter_size(int size, int64_t c, int64_t k)
     return (int64_t)(size + 2) * (size + 2) * c * cnn_packed_cols(k);
 }
 
-/* Nine rows of `cols` filters from `first` on for channel c: the taps of one row of the packed matrix. */
-static void gather_taps(int64_t c, int64_t k, const float *w, int turned, int64_t row, int64_t first, int64_t cols,
-                        float taps[9][BLOCK_COLS])
+/* Packed rows [row0, row0 + LANES) of a panel, of w turned by 180 degrees with channels and filters exchanged. */
+static void pack_turned(int size, int64_t c, int64_t k, const float *w, int64_t row0, cnn_panel panel, float *out)
 {
-    for (int t = 0; t < 9; t++) {
-        if (!turned)
-            memcpy(taps[t], w + (t * c + row) * k + first, (size_t)cols * sizeof(float));
-        else
-            for (int64_t j = 0; j < cols; j++)
-                taps[t][j] = w[((8 - t) * c + first + j) * k + row];
-    }
+    const int64_t rows = k, width = (int64_t)panel.nv * cnn_k->vl;
+    float taps[9][LANES * BLOCK_COLS];
+    for (int t = 0; t < 9; t++)
+        cnn_k->transpose(panel.cols, LANES, w + ((8 - t) * c + panel.first) * k + row0, k, taps[t], BLOCK_COLS);
+    for (int64_t i = 0; i < LANES; i++)
+        (size == 4 ? cnn_k->winograd_filter_4 : cnn_k->winograd_filter_2)(
+            width, taps[0] + i * BLOCK_COLS, LANES * BLOCK_COLS, out + (row0 + i) * width, rows * width);
+}
+
+static void pack_rows(int size, int64_t c, int64_t k, const float *w, int64_t row0, cnn_panel panel, float *out)
+{
+    const int64_t width = (int64_t)panel.nv * cnn_k->vl;
+    for (int64_t row = row0; row < row0 + LANES; row++)
+        (size == 4 ? cnn_k->winograd_filter_4 : cnn_k->winograd_filter_2)(width, w + row * k + panel.first, c * k,
+                                                                          out + row * width, c * width);
 }
 
 void cnn_winograd_pack(int size, int64_t c, int64_t k, const float *w, int turned, float *packed, const cnn_team *team)
 {
-    const int64_t rows = turned ? k : c, n = turned ? c : k, positions = (size + 2) * (size + 2);
+    const int64_t rows = turned ? k : c, blocks = rows / LANES, positions = (size + 2) * (size + 2);
     int64_t lo, hi;
-    cnn_team_range(team, cnn_panel_count(n) * rows, &lo, &hi);
+    cnn_team_range(team, cnn_panel_count(turned ? c : k) * blocks, &lo, &hi);
     for (int64_t u = lo; u < hi; u++) {
-        const cnn_panel panel = cnn_panel_at(u / rows, n);
-        const int64_t width = (int64_t)panel.nv * cnn_k->vl, row = u % rows;
-        float taps[9][BLOCK_COLS] = {{0}};
-        gather_taps(c, k, w, turned, row, panel.first, panel.cols, taps);
-        float *out = packed + panel.first * rows * positions + row * width;
-        (size == 4 ? cnn_k->winograd_filter_4 : cnn_k->winograd_filter_2)(width, taps[0], BLOCK_COLS, out,
-                                                                          rows * width);
+        const cnn_panel panel = cnn_panel_at(u / blocks, turned ? c : k);
+        (turned ? pack_turned : pack_rows)(size, c, k, w, u % blocks * LANES, panel,
+                                           packed + panel.first * rows * positions);
     }
 }
 

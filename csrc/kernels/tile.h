@@ -190,11 +190,46 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
 #define NAMES_12(f, NV) NAMES_8(f, NV), f##_9_##NV, f##_10_##NV, f##_11_##NV, f##_12_##NV
 #define NAMES_14(f, NV) NAMES_12(f, NV), f##_13_##NV, f##_14_##NV
 
+/* One row times CNN_ROW_PANELS panels side by side, nv_max vectors each. Of one row B is read once, from memory: several
+ * streams of it come faster than one (measured on Zen 3: 23 GB/s against 13). The same sums as a tile of one row. */
+static void tile_row(int64_t runs, const int64_t *run, int64_t kc, const float *row, int64_t a_step, const float *b,
+                     int64_t b_step, int64_t panel_step, float *c, const cnn_epilogue *e)
+{
+    enum { PER_PANEL = CNN_VL == 16 ? 4 : 2, VECTORS = CNN_ROW_PANELS * PER_PANEL };
+    vf sum[VECTORS];
+    CNN_UNROLL(16)
+    for (int j = 0; j < VECTORS; j++)
+        sum[j] = (vf){0};
+    for (int64_t t = 0; t < runs; t++) {
+        const float *p = row + run[t];
+        for (int64_t i = 0; i < kc; i++, p += a_step, b += b_step) {
+            const vf a = v_splat(*p);
+            CNN_UNROLL(16)
+            for (int j = 0; j < VECTORS; j++)
+                sum[j] += a * v_load(b + j / PER_PANEL * panel_step + j % PER_PANEL * CNN_VL);
+        }
+    }
+    CNN_UNROLL(16)
+    for (int j = 0; j < VECTORS; j++) {
+        const int64_t at = e->first + j * CNN_VL;
+        vf y = sum[j];
+        if (e->accumulate)
+            y += v_load(c + at);
+        if (e->bias)
+            y += v_load(e->bias + at);
+        if (e->addend)
+            y += v_load(e->addend[0] + at);
+        v_store(c + at, e->act == ACT_RELU ? v_max((vf){0}, y) : y);
+    }
+    if (e->act > ACT_RELU)
+        cnn_k_unary_fwd(e->act, VECTORS * CNN_VL, e->alpha, e->beta, c + e->first, c + e->first);
+}
+
 /* Tiles that fit the registers: 32 of AVX-512, 16 of the others; mr * nv accumulators, nv of B, at least one of A. */
 #if CNN_VL == 16
 TILES_TO_14(1) TILES_TO_14(2) TILES_TO_8(3) TILES_TO_7(4)
 #define CNN_TILE_TABLES                                                                                                \
-    .nv_max = 4, .mr_max = {0, 14, 14, 8, 7},                                                                          \
+    .tile_row = tile_row, .nv_max = 4, .mr_max = {0, 14, 14, 8, 7},                                                    \
     .tile = {{0}, {NAMES_14(tile, 1)}, {NAMES_14(tile, 2)}, {NAMES_8(tile, 3)}, {NAMES_7(tile, 4)}},                   \
     .tile_index = {                                                                                                    \
         {0}, {NAMES_14(tile_index, 1)}, {NAMES_14(tile_index, 2)}, {NAMES_8(tile_index, 3)}, {NAMES_7(tile_index, 4)}}
@@ -202,12 +237,12 @@ TILES_TO_14(1) TILES_TO_14(2) TILES_TO_8(3) TILES_TO_7(4)
 #if CNN_VL == 8
 TILES_TO_12(1) TILES_TO_6(2)
 #define CNN_TILE_TABLES                                                                                                \
-    .nv_max = 2, .mr_max = {0, 12, 6}, .tile = {{0}, {NAMES_12(tile, 1)}, {NAMES_6(tile, 2)}},                         \
+    .tile_row = tile_row, .nv_max = 2, .mr_max = {0, 12, 6}, .tile = {{0}, {NAMES_12(tile, 1)}, {NAMES_6(tile, 2)}},   \
     .tile_index = {{0}, {NAMES_12(tile_index, 1)}, {NAMES_6(tile_index, 2)}}
 #else
 TILES_TO_8(1) TILES_TO_5(2)
 #define CNN_TILE_TABLES                                                                                                \
-    .nv_max = 2, .mr_max = {0, 8, 5}, .tile = {{0}, {NAMES_8(tile, 1)}, {NAMES_5(tile, 2)}},                           \
+    .tile_row = tile_row, .nv_max = 2, .mr_max = {0, 8, 5}, .tile = {{0}, {NAMES_8(tile, 1)}, {NAMES_5(tile, 2)}},     \
     .tile_index = {{0}, {NAMES_8(tile_index, 1)}, {NAMES_5(tile_index, 2)}}
 #endif
 #endif

@@ -98,6 +98,9 @@ _MATMUL = [
     ("deep_ta", 1, 9, 17, 1100, 1, 0, 0),
     ("deep_tall", 1, 140, 17, 1100, 0, 0, 0),
     ("wide", 1, 3, 517, 5, 0, 0, 0),
+    ("row_wide", 1, 1, 530, 70, 0, 0, 0),
+    ("row_deep", 1, 1, 300, 1100, 0, 0, 0),
+    ("row_tb", 1, 1, 300, 33, 0, 1, 0),
     ("large", 1, 133, 130, 300, 0, 0, 0),
     ("large_ta_tb", 1, 133, 130, 70, 1, 1, 0),
 ]
@@ -123,12 +126,15 @@ def _matmul_cases():
     for bias, addend in product((False, True), repeat=2):
         _matmul_case("matmul_fwd", f"epilogue_{bias:d}{addend:d}", (1, 9, 35, 4, 0, 0, 0), bias, addend, ACTS["relu"])
     _matmul_case("matmul_fwd", "epilogue_batch", (3, 9, 5, 4, 0, 0, 1), True, True, ACTS["relu"])
+    for name, *sizes in (("deep", 1, 9, 35, 1100, 0, 0, 0), ("row", 1, 1, 530, 20, 0, 0, 0)):
+        _matmul_case("matmul_fwd", f"epilogue_{name}", sizes, True, True, ACTS["relu"])
     a = _rng("specials").standard_normal((1, 9, 7)).astype(F32)
     a[0, 2, 3], a[0, 5, 6] = np.nan, np.inf
     fields = CASES["matmul_fwd"][0].fields | {"m": 9, "n": 35, "k": 7} | ACTS["relu"]
     _add("matmul_fwd", "specials", fields, [a, (7, 35), None, None], [(1, 9, 35)])
     for name, act in ACTS.items():
         _matmul_case("matmul_fwd", f"act_{name}", (1, 9, 21, 6, 0, 0, 0), True, False, act)
+        _matmul_case("matmul_fwd", f"act_row_{name}", (1, 1, 530, 6, 0, 0, 0), True, False, act)
 
 
 # --- windows: convolutions and poolings -----------------------------------------------------------
