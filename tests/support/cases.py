@@ -203,6 +203,7 @@ _CONV = [
     ("strips_groups", "strips", 3, 6, 34, 2),
     ("strips_strided", "strips_strided", 4, 5, 20, 1),
     ("strips_pointwise", "strips_pointwise", 3, 9, 4, 1),
+    ("strips_pointwise_wide", "strips_pointwise", 2, 40, 70, 1),
 ]
 _LARGE = {
     "large": _windows(14, 15, 3, 3, pad=(1, 1, 1, 1)),
@@ -211,6 +212,7 @@ _LARGE = {
     "strips": _windows(13, 40, 3, 3, pad=(1, 1, 1, 1)),
     "strips_strided": _windows(33, 35, 3, 3, stride=(2, 2), pad=(1, 1, 0, 1)),
     "strips_pointwise": _windows(25, 27, 1, 1),
+    "winograd_strips": _windows(70, 74, 3, 3, pad=(1, 1, 1, 1)),
     "winograd_valid": _windows(9, 11, 3, 3),
     "winograd_pad": _windows(7, 6, 3, 3, pad=(2, 1, 0, 2)),
 }
@@ -238,6 +240,7 @@ _WINOGRAD = [
     ("empty", "same", 0, 16, 16),
     ("valid", "winograd_valid", 3, 32, 16),
     ("uneven_pad", "winograd_pad", 2, 16, 80),
+    ("strips", "winograd_strips", 4, 16, 16),
     ("large", "large", 3, 64, 48),
 ]
 
