@@ -128,6 +128,20 @@ _CONV_TRAINING = [
 ]
 
 
+_CONV_PACKS = {"conv2d_fwd": "conv2d_pack", "conv2d_bwd_data": "conv2d_bwd_data_pack"}
+
+# Transposed convolutions and, beside each, the convolution that it is the transpose of: the same multiplications.
+#         network         n   h    c     k  r  stride; h and c are those of the larger map
+_CONV_TRANSPOSE = [
+    ("U-Net", 1, 64, 128, 256, 2, 2),
+    ("U-Net", 1, 128, 64, 128, 2, 2),
+    ("DCGAN", 16, 16, 128, 256, 4, 2),
+    ("DCGAN", 16, 64, 3, 64, 4, 2),
+    ("autoencoder", 16, 28, 32, 64, 3, 2),
+    ("autoencoder", 16, 28, 32, 64, 3, 1),
+]
+
+
 def _window(h, r, stride):
     """Output size of a square window with "same" padding, and the padding before."""
     (p, _), pads = window_shape((h, h), (r, r), (stride, stride), (1, 1), "same")
@@ -154,9 +168,13 @@ def _conv():
         if channels > 3:  # no network asks for the gradient of its pictures
             _conv_case("conv2d_bwd_data", label, *sizes)
         _conv_case("conv2d_bwd_weights", label, *sizes)
+    for network, *sizes in _CONV_TRANSPOSE:
+        for op, what in (("conv2d_bwd_data", "transposed"), ("conv2d_fwd", "plain")):
+            _conv_case(op, f"{_conv_label(network, *sizes)} {what}", *sizes, packed=1)
     w = (3, 3, 512, 512)
-    fields = _window_fields("conv2d_fwd", (1, 7, 7, 512), w, 7, (1, 1), 1, packed=1)
-    _add("conv2d_pack", f"ResNet-50: {_times(*w)}", fields, [w], [w])
+    for op, pack in _CONV_PACKS.items():
+        fields = _window_fields(op, (1, 7, 7, 512), w, 7, (1, 1), 1, packed=1)
+        _add(pack, f"ResNet-50: {_times(*w)}", fields, [w], [w])
 
 
 def _conv_case(op, label, n, h, c, k, r, stride, packed=0):
@@ -164,11 +182,11 @@ def _conv_case(op, label, n, h, c, k, r, stride, packed=0):
     x, w, y = (n, h, h, c), (r, r, c, k), (n, p, p, k)
     buffers = {
         "conv2d_fwd": ([x, w, (k,), None], [y]),
-        "conv2d_bwd_data": ([y, w], [x]),
+        "conv2d_bwd_data": ([y, w, (c,) if packed else None, None], [x]),
         "conv2d_bwd_weights": ([x, y], [w]),
     }
     fields = _window_fields(op, x, w, p, pads, stride, packed)
-    _add(op, label, fields, *buffers[op], 2 * prod(y) * r * r * c, "conv2d_pack" if packed else None)
+    _add(op, label, fields, *buffers[op], 2 * prod(y) * r * r * c, _CONV_PACKS[op] if packed else None)
 
 
 #         network        n   h    c  r stride

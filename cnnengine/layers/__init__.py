@@ -5,6 +5,7 @@ from inspect import ismodule as _ismodule
 from cnnengine.layers.activations import ELU, Activation, LeakyReLU, ReLU, Softmax
 from cnnengine.layers.batch_normalization import BatchNormalization
 from cnnengine.layers.convolution import Conv1D, Conv2D, DepthwiseConv1D, DepthwiseConv2D
+from cnnengine.layers.convolution_transpose import Conv1DTranspose, Conv2DTranspose
 from cnnengine.layers.dense import Dense
 from cnnengine.layers.dropout import Dropout
 from cnnengine.layers.function_layer import FunctionLayer
@@ -41,6 +42,7 @@ from cnnengine.layers.pooling import (
 from cnnengine.layers.reshaping import Flatten, Permute, RepeatVector, Reshape, ZeroPadding1D, ZeroPadding2D
 
 Convolution1D, Convolution2D = Conv1D, Conv2D
+Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose
 MaxPool1D, MaxPool2D = MaxPooling1D, MaxPooling2D
 AvgPool1D, AvgPool2D = AveragePooling1D, AveragePooling2D
 GlobalMaxPool1D, GlobalMaxPool2D = GlobalMaxPooling1D, GlobalMaxPooling2D

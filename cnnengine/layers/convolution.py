@@ -41,13 +41,15 @@ class WindowLayer(KernelLayer):
         rank: number of spatial axes.
     """
 
+    may_be_causal = False
+
     def __init__(self, rank, options, kwargs):
         super().__init__(options["activation"], options["use_bias"], options, kwargs)
         self.rank = rank
         self.kernel_size = int_tuple(options["kernel_size"], rank, "kernel_size")
         self.strides = int_tuple(options["strides"], rank, "strides")
         self.dilation_rate = int_tuple(options["dilation_rate"], rank, "dilation_rate")
-        self.padding = _checked_padding(options["padding"], causal=rank == 1 and self.kernel_name == "kernel")
+        self.padding = _checked_padding(options["padding"], causal=rank == 1 and self.may_be_causal)
         self.data_format = standardize_data_format(options["data_format"])
         self.input_spec = InputSpec(ndim=rank + 2)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
@@ -89,6 +91,8 @@ class WindowLayer(KernelLayer):
 
 class BaseConv(WindowLayer):
     """Convolution over all channels of a group."""
+
+    may_be_causal = True
 
     def __init__(self, rank, options, kwargs):
         super().__init__(rank, options, kwargs)
@@ -209,7 +213,7 @@ class Conv2D(BaseConv):
 class BaseDepthwiseConv(WindowLayer):
     """Convolution of each channel with its own `depth_multiplier` filters."""
 
-    kernel_name = "depthwise"
+    parts = ("depthwise", "bias")
 
     def __init__(self, rank, options, kwargs):
         kwargs.pop("groups", None)  # written by Keras 2

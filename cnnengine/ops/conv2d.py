@@ -1,13 +1,16 @@
 """Convolution with its two backward passes, dense over channels (conv2d) and one filter a channel (depthwise2d).
 
+The transposed convolution is the backward pass for the data, with a bias: the gradient of each is the other.
+
 Attributes of the records: `window` = (stride_h, stride_w, dilation_h, dilation_w, pad_t, pad_l), the output size `pq`,
-and for conv2d `groups`. Backward shapes come from the forward operation's, never from a caller.
+for conv2d `groups` and the shapes of the convolution's input and kernel, `x_shape` and `w_shape`. Backward shapes come
+from the forward operation's, never from a caller.
 """
 
 from math import prod
 
 from cnnengine.core.errors import ShapeError
-from cnnengine.core.shapes import window_shape
+from cnnengine.core.shapes import transposed_shape, window_shape
 from cnnengine.core.spec import TensorSpec
 from cnnengine.ops import conv_algorithm
 from cnnengine.ops.base import bind, register, spec_of
@@ -48,37 +51,50 @@ def _fwd_infer(ins, attrs):
     return [TensorSpec((ins[0].shape[0], *attrs["pq"], k))]
 
 
+def _window_attrs(node):
+    return {key: node.attrs[key] for key in ("window", "pq", "groups", "x_shape", "w_shape")}
+
+
+def _bias_gradient(bias, dy):
+    return None if bias is None else reduce_axes("sum", dy, (0, 1, 2))
+
+
 def _fwd_gradient(node, dy):
     x, w, bias, _ = node.inputs
-    attrs = {key: node.attrs[key] for key in ("window", "pq", "groups", "w_shape")}
-    attrs["x_shape"] = spec_of(x).shape
-    dx = bind(CONV2D_BWD_DATA, [dy, w], **attrs)
+    attrs = _window_attrs(node)
+    dx = bind(CONV2D_BWD_DATA, [dy, w, None, None], **attrs, **NO_ACT)
     dw = bind(CONV2D_BWD_WEIGHTS, [x, dy], **attrs)
-    dbias = None if bias is None else reduce_axes("sum", dy, (0, 1, 2))
-    return [dx, dw, dbias, None]
+    return [dx, dw, _bias_gradient(bias, dy), None]
 
 
-CONV2D_FWD = register(
-    "conv2d_fwd",
-    _fwd_infer,
-    lambda ins, outs, attrs: _conv_fields(ins[0].shape, attrs["w_shape"], attrs),
-    _fwd_gradient,
+def _bwd_data_gradient(node, ddx):
+    dy, w, bias, _ = node.inputs
+    attrs = _window_attrs(node)
+    ddy = bind(CONV2D_FWD, [ddx, w, None, None], **attrs, **NO_ACT)
+    dw = bind(CONV2D_BWD_WEIGHTS, [ddx, dy], **attrs)
+    return [ddy, dw, _bias_gradient(bias, ddx), None]
+
+
+def _register_pass(name, role, infer, gradient=None):
+    def fields(ins, outs, attrs):
+        return _conv_fields(attrs["x_shape"], attrs["w_shape"], attrs, role)
+
+    return register(name, infer, fields, gradient)
+
+
+CONV2D_FWD = _register_pass("conv2d_fwd", "forward", _fwd_infer, _fwd_gradient)
+CONV2D_BWD_DATA = _register_pass(
+    "conv2d_bwd_data", "data", lambda ins, attrs: [TensorSpec(attrs["x_shape"])], _bwd_data_gradient
 )
+CONV2D_BWD_WEIGHTS = _register_pass("conv2d_bwd_weights", "weights", lambda ins, attrs: [TensorSpec(attrs["w_shape"])])
 
 
-def _register_backward(role, infer):
-    return register(
-        f"conv2d_bwd_{role}",
-        infer,
-        lambda ins, outs, attrs: _conv_fields(attrs["x_shape"], attrs["w_shape"], attrs, role),
-    )
+def _register_pack(name):
+    return register(name, lambda ins, attrs: [TensorSpec((attrs["size"],))], lambda ins, outs, attrs: attrs["fields"])
 
 
-CONV2D_BWD_DATA = _register_backward("data", lambda ins, attrs: [TensorSpec(attrs["x_shape"])])
-CONV2D_BWD_WEIGHTS = _register_backward("weights", lambda ins, attrs: [TensorSpec(attrs["w_shape"])])
-CONV2D_PACK = register(
-    "conv2d_pack", lambda ins, attrs: [TensorSpec((attrs["size"],))], lambda ins, outs, attrs: attrs["fields"]
-)
+CONV2D_PACK = _register_pack("conv2d_pack")
+CONV2D_BWD_DATA_PACK = _register_pack("conv2d_bwd_data_pack")
 
 
 def _check_channels(x_shape, w_shape, groups):
@@ -119,8 +135,35 @@ def conv2d(x, w, bias=None, strides=(1, 1), padding="valid", dilation=(1, 1), gr
         w = reshape_to(w, (*w_shape[:2], groups, w_shape[3] // groups))
         return depthwise2d(x, w, bias, strides, padding, dilation)
     pq, pads = window_shape(x_shape[1:3], w_shape[:2], strides, dilation, padding, "kernel")
-    window = (*strides, *dilation, *pads)
-    return bind(CONV2D_FWD, [x, w, bias, None], window=window, pq=pq, groups=groups, w_shape=w_shape, **NO_ACT)
+    attrs = {"window": (*strides, *dilation, *pads), "pq": pq, "groups": groups, "x_shape": x_shape, "w_shape": w_shape}
+    return bind(CONV2D_FWD, [x, w, bias, None], **attrs, **NO_ACT)
+
+
+def conv2d_transpose(x, w, bias=None, strides=(1, 1), padding="valid", output_padding=None, dilation=(1, 1)):
+    """y[n,p,q,k] = bias[k] + sum over i,j,r,s,c with i*sh + r*dh - pad = p and so on of x[n,i,j,c] w[r,s,k,c].
+
+    That is the transpose of a convolution from y's shape to x's (Dumoulin & Visin 2016, A guide to convolution
+    arithmetic for deep learning).
+
+    Args:
+        x: (n, h, w, c).  w: (r, s, k, c).  bias: (k,) or None.
+        padding: "valid" or "same".
+        output_padding: None or a pair; see core.shapes.transposed_output.
+
+    Returns:
+        y (n, p, q, k).
+
+    Raises:
+        ShapeError: channels do not fit, or nothing is left of the output.
+    """
+    x, w = as_float(x), as_float(w)
+    x_shape, w_shape = spec_of(x).shape, spec_of(w).shape
+    _check_channels(x_shape, (*w_shape[:2], w_shape[3], w_shape[2]), 1)
+    bias = checked_vector(bias, w_shape[2], "bias")
+    spatial, pads = transposed_shape(x_shape[1:3], w_shape[:2], strides, dilation, padding, output_padding)
+    attrs = {"window": (*strides, *dilation, *pads), "pq": x_shape[1:3], "groups": 1}
+    attrs |= {"x_shape": (x_shape[0], *spatial, w_shape[2]), "w_shape": w_shape}
+    return bind(CONV2D_BWD_DATA, [x, w, bias, None], **attrs, **NO_ACT)
 
 
 # --- depthwise --------------------------------------------------------------------------------------------------

@@ -158,10 +158,10 @@ def _spatial(function, inputs, data_format, what):
     return _from_last(_without_axis_2d(y, rank), data_format)
 
 
-def _pair(value, rank, name):
-    """(down, across) of an argument of a 1-D or 2-D operation."""
-    values = int_tuple(value, rank, name)
-    return (1, *values) if rank == 1 else values
+def _pair(value, rank, name, minimum=1):
+    """(down, across) of an argument of a 1-D or 2-D operation; for the axis that 1-D lacks the least there is."""
+    values = int_tuple(value, rank, name, minimum)
+    return (minimum, *values) if rank == 1 else values
 
 
 def _kernel_2d(kernel, rank):
@@ -210,6 +210,43 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
         return conv2d_ops.conv2d(x, w, bias, stride, pads, dilation, groups)
 
     return _spatial(run, inputs, data_format, "conv")
+
+
+@public
+def conv_transpose(
+    inputs,
+    kernel,
+    strides=1,
+    padding="valid",
+    output_padding=None,
+    data_format=None,
+    dilation_rate=1,
+    bias=None,
+):
+    """1-D or 2-D transposed convolution: the gradient of `conv` by its inputs, as a layer that enlarges maps.
+
+    Args:
+        inputs: (n, w, c) or (n, h, w, c), or channels first.
+        kernel: (s, k, c) or (r, s, k, c).
+        strides, dilation_rate: int or a tuple, one a spatial axis.
+        padding: "valid" or "same".
+        output_padding: cells added behind, below the stride; None: outputs of "same" are the stride times the inputs.
+        bias: (k,) or None, added in the same pass.
+
+    Returns:
+        Tensor like the inputs with k channels.
+
+    Raises:
+        ShapeError, ConfigError.
+    """
+
+    def run(x, rank):
+        w = _kernel_2d(kernel, rank)
+        stride, dilation = _pair(strides, rank, "strides"), _pair(dilation_rate, rank, "dilation_rate")
+        extra = None if output_padding is None else _pair(output_padding, rank, "output_padding", 0)
+        return conv2d_ops.conv2d_transpose(x, w, bias, stride, padding, extra, dilation)
+
+    return _spatial(run, inputs, data_format, "conv_transpose")
 
 
 @public

@@ -10,7 +10,7 @@ import numpy as np
 from cnnengine.reference.elementwise import epilogue
 from cnnengine.reference.windows import inside, padded, taps, windows
 
-__all__ = ["conv2d_bwd_data", "conv2d_bwd_weights", "conv2d_fwd", "conv2d_pack"]
+__all__ = ["conv2d_bwd_data", "conv2d_bwd_data_pack", "conv2d_bwd_weights", "conv2d_fwd", "conv2d_pack"]
 
 
 def _columns(d, x):
@@ -39,8 +39,8 @@ def conv2d_fwd(d, x, w, bias, addend, y):
     y[...] = epilogue(d, product.reshape(d.n, d.p, d.q, d.k), bias, addend).reshape(y.shape)
 
 
-def conv2d_bwd_data(d, dy, w, dx):
-    """dx = the transpose of the convolution, applied to dy."""
+def conv2d_bwd_data(d, dy, w, bias, addend, dx):
+    """dx = act(the transpose of the convolution, applied to dy, + bias + addend)."""
     dilation = (d.dilation_h, d.dilation_w)
     columns = np.matmul(_rows(d, dy), _filters(d, w).swapaxes(1, 2))
     columns = columns.reshape(d.groups, d.n, d.p, d.q, d.r, d.s, d.c // d.groups)
@@ -49,7 +49,7 @@ def conv2d_bwd_data(d, dy, w, dx):
     view = windows(image, d, dilation)
     for i, j in taps(d):
         view[:, :, :, i, j] += columns[:, :, :, i, j]
-    dx[...] = inside(image, d).reshape(dx.shape)
+    dx[...] = epilogue(d, inside(image, d), bias, addend).reshape(dx.shape)
 
 
 def conv2d_bwd_weights(d, x, dy, dw):
@@ -61,3 +61,8 @@ def conv2d_bwd_weights(d, x, dy, dw):
 def conv2d_pack(d, w, packed):
     """packed = w."""
     packed.reshape(-1)[: w.size] = w.reshape(-1)
+
+
+def conv2d_bwd_data_pack(d, w, packed):
+    """packed = w."""
+    conv2d_pack(d, w, packed)

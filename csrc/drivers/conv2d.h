@@ -25,9 +25,23 @@ cnn_conv_problem cnn_conv_forward(const cnn_conv2d *d);
 /* Winograd's problem for the forward pass or, `turned`, for the backward pass for the data. */
 cnn_winograd cnn_conv_winograd(const cnn_conv2d *d, int turned);
 
-/* Output pixels of a full strip, and bytes of a table with a pointer for each. */
+/* What a problem takes: output pixels of a full strip, bytes of a table with a pointer for each, bytes of a thread's
+ * scratch, floats of one group's packed weights. */
 int64_t cnn_conv_pixels(const cnn_conv_problem *p);
 size_t cnn_conv_table_bytes(const cnn_conv_problem *p);
+size_t cnn_conv_local_bytes(const cnn_conv_problem *p);
+int64_t cnn_conv_group_size(const cnn_conv_problem *p);
+
+/* The thread's share of a problem. */
+void cnn_conv_solve(const cnn_conv_problem *p, const float *in, float *out, const cnn_team *team);
+
+/* Forward or, `turned`, backward for the data by Winograd's algorithm; both have the same buffers. */
+cnn_workspace cnn_conv_winograd_workspace(const cnn_conv2d *d, int turned);
+void cnn_conv_winograd_run(const cnn_conv2d *d, int turned, void *const *buf, cnn_team *team);
+
+cnn_workspace cnn_conv2d_bwd_data_workspace(const void *desc);
+void cnn_conv2d_bwd_data(const void *desc, void *const *buf, cnn_team *team);
+void cnn_conv2d_bwd_data_pack(const void *desc, void *const *buf, cnn_team *team);
 
 cnn_workspace cnn_conv2d_bwd_weights_workspace(const void *desc);
 void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team);

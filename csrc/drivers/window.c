@@ -19,8 +19,8 @@ cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels)
 {
     const int64_t reach_h = extent(win->taps_h, win->gap_h), reach_w = extent(win->taps_w, win->gap_w);
     cnn_window_strip s = {0};
-    s.padded = reaches_out(win->h, win->p, win->step_h, win->first_h, reach_h) ||
-               reaches_out(win->w, win->q, win->step_w, win->first_w, reach_w);
+    s.padded = win->taps_h && (reaches_out(win->h, win->p, win->step_h, win->first_h, reach_h) ||
+                               reaches_out(win->w, win->q, win->step_w, win->first_w, reach_w));
     s.copy_w = s.padded ? (win->q - 1) * win->step_w + reach_w : win->w;
     const int64_t row_bytes = cnn_max(s.copy_w * win->c * 4 * win->step_h, 1);
     const int64_t fit = cnn_max(1, cnn_min(STRIP_BYTES / row_bytes, STRIP_PIXELS / cnn_max(win->q, 1)));
@@ -41,7 +41,7 @@ cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels)
 
 void cnn_window_runs(const cnn_window *win, const cnn_window_strip *strip, int64_t *run)
 {
-    const int64_t across = strip->runs / win->taps_h;
+    const int64_t across = win->taps_h ? strip->runs / win->taps_h : 0;
     for (int64_t i = 0; i < win->taps_h; i++)
         for (int64_t j = 0; j < across; j++)
             run[i * across + j] = (i * win->gap_h * strip->copy_w + j * win->gap_w) * win->c;

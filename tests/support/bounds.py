@@ -21,6 +21,7 @@ STEEPEST = 1.13
 EXACT = [
     "matmul_pack",
     "conv2d_pack",
+    "conv2d_bwd_data_pack",
     "max_pool2d_fwd",
     "select",
     "fill",

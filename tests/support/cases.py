@@ -166,6 +166,13 @@ DILATED = {
     "dilated_strided": _windows(11, 9, 2, 3, stride=(2, 2), dilation=(3, 2), pad=(1, 2, 0, 2)),
 }
 
+# Of transposed convolutions, whose output may be larger than what the windows see, or smaller than the strides.
+TRANSPOSED = {
+    "output_padding": {**_windows(10, 9, 3, 3, stride=(3, 2)), "h": 12, "w": 10},
+    "cut_off": {**_windows(9, 9, 4, 4, stride=(2, 2), pad=(2, 0, 1, 0)), "h": 7, "w": 8},
+    "smaller_than_stride": {**_windows(5, 5, 5, 5, stride=(3, 4), pad=(2, 0, 1, 0)), "h": 2, "w": 1},
+}
+
 #        name                windows              n  c   k   groups
 _CONV = [
     ("unit", "unit", 1, 1, 1, 1),
@@ -197,6 +204,9 @@ _CONV = [
     ("strips_groups", "strips", 3, 6, 34, 2),
     ("strips_strided", "strips_strided", 4, 5, 20, 1),
     ("strips_pointwise", "strips_pointwise", 3, 9, 4, 1),
+    ("output_padding", "output_padding", 2, 5, 3, 1),
+    ("cut_off", "cut_off", 2, 3, 17, 1),
+    ("smaller_than_stride", "smaller_than_stride", 2, 3, 5, 1),
 ]
 _LARGE = {
     "large": _windows(14, 15, 3, 3, pad=(1, 1, 1, 1)),
@@ -210,7 +220,7 @@ _LARGE = {
 }
 # Windows that see no cell of the image have a meaning in pooling only.
 _POOL_ONLY = {"outside": _windows(3, 3, 2, 2, pad=(2, 0, 2, 3)), "most_taps": _windows(17, 18, 16, 16)}
-ALL_WINDOWS = WINDOWS | DILATED | _LARGE | _POOL_ONLY
+ALL_WINDOWS = WINDOWS | DILATED | TRANSPOSED | _LARGE | _POOL_ONLY
 
 
 def _conv_shapes(f):
@@ -222,6 +232,18 @@ def _conv_fwd(name, fields, bias=False, addend=False, act=NO_ACT):
     x, w, y = _conv_shapes(fields)
     rest = [(fields["k"],) if bias else None, y if addend else None]
     _add("conv2d_fwd", name, fields | act, [x, w, *rest], [y])
+
+
+def _conv_data(name, fields, bias=False, addend=False, act=NO_ACT):
+    x, w, y = _conv_shapes(fields)
+    rest = [(fields["c"],) if bias else None, x if addend else None]
+    _add("conv2d_bwd_data", name, fields | act, [y, w, *rest], [x])
+
+
+def _conv_packs(name, fields):
+    _, w, _ = _conv_shapes(fields)
+    for op in ("conv2d_pack", "conv2d_bwd_data_pack"):
+        _add(op, name, fields, [w], [w])
 
 
 _PLAIN_CONV = {"algorithm": 0, "packed": 0}
@@ -244,12 +266,13 @@ def _winograd_cases():
             x, w, y = _conv_shapes(fields)
             name = f"winograd_{algorithm}_{name}"
             _conv_fwd(name, fields)
-            _add("conv2d_bwd_data", name, fields, [y, w], [x])
-            _add("conv2d_pack", name, fields, [w], [w])
+            _conv_data(name, fields)
+            _conv_packs(name, fields)
             if algorithm == 1:  # the gradient of the filters has one size of tiles
                 _add("conv2d_bwd_weights", name, fields, [x, y], [w])
         for act in ("relu", "tanh"):
-            _conv_fwd(f"winograd_{algorithm}_epilogue_{act}", fields, True, True, ACTS[act])
+            for case in (_conv_fwd, _conv_data):
+                case(f"winograd_{algorithm}_epilogue_{act}", fields, True, True, ACTS[act])
 
 
 def _conv_cases():
@@ -257,19 +280,23 @@ def _conv_cases():
         fields = {**ALL_WINDOWS[windows], "n": n, "c": c, "k": k, "groups": groups, **_PLAIN_CONV, **NO_ACT}
         x, w, y = _conv_shapes(fields)
         _conv_fwd(name, fields)
-        _add("conv2d_bwd_data", name, fields, [y, w], [x])
+        _conv_data(name, fields)
         _add("conv2d_bwd_weights", name, fields, [x, y], [w])
-        _add("conv2d_pack", name, fields, [w], [w])
+        _conv_packs(name, fields)
     fields = {**WINDOWS["strided_same"], "n": 2, "c": 3, "k": 21, "groups": 1, **_PLAIN_CONV}
+    unreached = {**WINDOWS["stride_over_kernel"], "n": 2, "c": 21, "k": 3, "groups": 1, **_PLAIN_CONV}
     for bias, addend in product((False, True), repeat=2):
-        _conv_fwd(f"epilogue_{bias:d}{addend:d}", fields, bias, addend, ACTS["relu"])
+        for case, f in ((_conv_fwd, fields), (_conv_data, fields | {"c": 21, "k": 3}), (_conv_data, unreached)):
+            case(f"epilogue_{bias:d}{addend:d}_{f['stride_h']}", f, bias, addend, ACTS["relu"])
     for name, act in ACTS.items():
         _conv_fwd(f"act_{name}", fields, True, False, act)
+        _conv_data(f"act_{name}", fields, True, False, act)
     x, w, y = _conv_shapes(fields)
     image = _rng("nan").standard_normal(x).astype(F32)
     image[1, 3, 3, 1] = np.nan
     _add("conv2d_fwd", "nan_of_one_window", fields | ACTS["relu"], [image, w, None, None], [y])
     _conv_fwd("epilogue_groups", fields | {"c": 6, "k": 34, "groups": 2}, True, True, ACTS["relu"])
+    _conv_data("epilogue_groups", fields | {"c": 34, "k": 6, "groups": 2}, True, True, ACTS["relu"])
 
 
 #             name                windows              n  c  m

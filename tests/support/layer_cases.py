@@ -88,6 +88,21 @@ CASES = [
         "Conv2D", (4, 9, 8), {"filters": 6, "kernel_size": 3, "data_format": "channels_first", "padding": "same"},
         {"filters": 6, "kernel_size": 3, "data_format": "channels_first", "groups": 2, "strides": 2}, wrong=(9, 8),
     ),
+    *_cases(
+        "Conv1DTranspose", (7, 4), *_with({"filters": 6, "kernel_size": 3}, _WINDOWS_1D),
+        {"filters": 2, "kernel_size": 2, "strides": 3, "output_padding": 2, "use_bias": False}, wrong=(4,),
+    ),
+    *_cases("Conv2DTranspose", (5, 4, 3), *_with({"filters": 6, "kernel_size": 3}, _WINDOWS_2D), wrong=(5, 4)),
+    *_cases(
+        "Conv2DTranspose", (5, 4, 3), {"filters": 4, "kernel_size": 2, "strides": 2, "activation": "relu"},
+        {"filters": 2, "kernel_size": (4, 3), "strides": (3, 2), "padding": "same", "output_padding": (0, 1)},
+        {"filters": 2, "kernel_size": (4, 3), "strides": (3, 2), "output_padding": (2, 0), "use_bias": False},
+        {"filters": 2, "kernel_size": 2, "strides": 3, "kernel_regularizer": "l1"}, wrong=(5, 4),
+    ),
+    *_cases(
+        "Conv2DTranspose", (3, 5, 4), {"filters": 2, "kernel_size": 4, "strides": 2, "padding": "same",
+                                       "data_format": "channels_first"}, wrong=(5, 4),
+    ),
     *_cases("DepthwiseConv1D", (11, 3), *_with({"kernel_size": 3}, _WINDOWS_1D), wrong=(3,)),
     *_cases("DepthwiseConv1D", (11, 3), {"kernel_size": 2, "depth_multiplier": 3, "use_bias": False}, wrong=(3,)),
     *_cases(

@@ -192,10 +192,11 @@ def conv2d_fwd(d, x, w, bias, addend, y):
     _epilogue(d, y, bias, addend)
 
 
-def conv2d_bwd_data(d, dy, w, dx):
+def conv2d_bwd_data(d, dy, w, bias, addend, dx):
     dx[...] = 0
     for c, k, n, p, q, i, j, h, v in _group_hits(d):
         dx[n, h, v, c] += w[i, j, :, k] @ dy[n, p, q, k]
+    _epilogue(d, dx, bias, addend)
 
 
 def conv2d_bwd_weights(d, x, dy, dw):
@@ -205,6 +206,10 @@ def conv2d_bwd_weights(d, x, dy, dw):
 
 
 def conv2d_pack(d, w, packed):
+    packed[...] = w
+
+
+def conv2d_bwd_data_pack(d, w, packed):
     packed[...] = w
 
 

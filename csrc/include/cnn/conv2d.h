@@ -1,10 +1,12 @@
-/* conv2d_fwd          x w bias? addend? -> y   y = act(x * w + bias + addend)
- * conv2d_bwd_data     dy w -> dx
- * conv2d_bwd_weights  x dy -> dw
- * conv2d_pack         w -> packed              weights as panels; then conv2d_fwd with packed = 1
+/* conv2d_fwd            x w bias? addend? -> y     y = act(x * w + bias + addend)
+ * conv2d_bwd_data       dy w bias? addend? -> dx   dx = act(the gradient of x * w by x + bias + addend)
+ * conv2d_bwd_weights    x dy -> dw
+ * conv2d_pack           w -> packed                weights as panels; then conv2d_fwd with packed = 1
+ * conv2d_bwd_data_pack  w -> packed                the same for conv2d_bwd_data
  *
- * x (n, h, w, c), w (r, s, c/groups, k), y and addend (n, p, q, k), bias (k). Zero padding of pad_t rows above and
- * pad_l columns left; below and right as p and q ask for.
+ * x (n, h, w, c), w (r, s, c/groups, k), y (n, p, q, k); bias and addend as the result has its channels and shape. Zero
+ * padding of pad_t rows above and pad_l columns left; below and right as p and q ask for. The transposed convolution is
+ * conv2d_bwd_data, from p x q to h x w.
  *
  * algorithm: how to compute. Winograd's is for 3 x 3 kernels of stride, dilation and groups 1 with channels and filters
  * that are multiples of 16; weights packed for one algorithm fit no other. bwd_weights has F(3, 4) for both of
