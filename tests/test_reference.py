@@ -88,7 +88,7 @@ def _normal(shape):
 
 
 def _image(f):
-    return f["n"], f["h"], f["w"], f["c"]
+    return f["n"] * f.get("f", 1), f["h"], f["w"], f["c"]
 
 
 @pytest.mark.parametrize(("f", "inputs"), _cases("conv2d_bwd_data"))

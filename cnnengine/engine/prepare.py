@@ -20,7 +20,7 @@ _PACKS = {"conv2d_fwd": CONV2D_PACK, "conv2d_bwd_data": CONV2D_BWD_DATA_PACK, "m
 
 # What packing does not look at: programs for all batch and image sizes share packed weights, unless those of different
 # sizes are computed by different algorithms.
-_SIZES = ("n", "h", "w", "p", "q")
+_SIZES = ("n", "f", "h", "w", "o", "p", "q")
 _UNREAD = {"conv2d_pack": _SIZES, "conv2d_bwd_data_pack": _SIZES, "matmul_pack": ("m",)}
 
 _PACKED_INPUT = 1  # they all take their weights second

@@ -1,4 +1,4 @@
-/* 2-D convolution as an indirect matrix product over windows (window.h):
+/* Convolution as an indirect matrix product over windows (window.h):
  *
  *     y[pixel][k] = sum over taps, c of x[pixel, tap][c] w[tap][c][k]
  *
@@ -37,8 +37,10 @@ static void fill_outputs(const cnn_conv_problem *p, int64_t g0, int64_t group, f
     const int64_t rows = strip->m / p->win.q;
     int64_t i = 0;
     for (int64_t g = g0; g < g0 + rows; g++) {
-        const int64_t y = p->start_h + g % p->win.p * p->jump_h;
-        int64_t at = ((g / p->win.p * p->out_h + y) * p->out_w + p->start_w) * p->out_c + group * p->out_cols;
+        const int64_t y = p->start_h + g % p->win.p * p->jump_h, frame = g / p->win.p;
+        const int64_t z = p->start_f + frame % p->win.o * p->jump_f,
+                      row = (frame / p->win.o * p->out_f + z) * p->out_h + y;
+        int64_t at = (row * p->out_w + p->start_w) * p->out_c + group * p->out_cols;
         for (int64_t x = 0; x < p->win.q; x++, i++, at += p->jump_w * p->out_c) {
             strip->c[i] = out + at;
             if (strip->addend)
@@ -84,7 +86,7 @@ void cnn_conv_solve(const cnn_conv_problem *p, const float *in, float *out, cons
                        .act = p->act,
                        .alpha = p->alpha,
                        .beta = p->beta};
-    const int64_t units = p->groups * cnn_panel_count(p->out_cols), rows = p->win.n * p->win.p;
+    const int64_t units = p->groups * cnn_panel_count(p->out_cols), rows = p->win.n * p->win.o * p->win.p;
     int64_t lo, hi;
     cnn_team_range(team, p->cut.count * units, &lo, &hi);
     while (lo < hi) {
@@ -100,25 +102,33 @@ void cnn_conv_solve(const cnn_conv_problem *p, const float *in, float *out, cons
 cnn_conv_problem cnn_conv_forward(const cnn_conv2d *d)
 {
     cnn_conv_problem p = {.win = {.n = d->n,
+                                  .f = d->f,
                                   .h = d->h,
                                   .w = d->w,
                                   .c = d->c,
+                                  .o = d->o,
                                   .p = d->p,
                                   .q = d->q,
+                                  .step_f = d->stride_f,
                                   .step_h = d->stride_h,
                                   .step_w = d->stride_w,
+                                  .taps_f = d->t,
                                   .taps_h = d->r,
                                   .taps_w = d->s,
+                                  .first_f = -d->pad_f,
                                   .first_h = -d->pad_t,
                                   .first_w = -d->pad_l,
+                                  .gap_f = d->dilation_f,
                                   .gap_h = d->dilation_h,
                                   .gap_w = d->dilation_w,
                                   .depth = d->c / d->groups},
                           .groups = d->groups,
                           .out_cols = d->k / d->groups,
                           .out_c = d->k,
+                          .out_f = d->o,
                           .out_h = d->p,
                           .out_w = d->q,
+                          .jump_f = 1,
                           .jump_h = 1,
                           .jump_w = 1,
                           .act = d->act,
@@ -131,7 +141,7 @@ cnn_conv_problem cnn_conv_forward(const cnn_conv2d *d)
 /* Pack the forward weights: the thread's share of the taps of all groups. */
 static void pack_forward(const cnn_conv2d *d, const float *w, float *packed, const cnn_team *team)
 {
-    const int64_t cg = d->c / d->groups, kg = d->k / d->groups, rows = d->r * d->s * cg;
+    const int64_t cg = d->c / d->groups, kg = d->k / d->groups, rows = d->t * d->r * d->s * cg;
     const int64_t panels = cnn_panel_count(kg);
     int64_t lo, hi;
     cnn_team_range(team, d->groups * panels, &lo, &hi);
@@ -142,7 +152,8 @@ static void pack_forward(const cnn_conv2d *d, const float *w, float *packed, con
 
 static size_t packed_bytes(const cnn_conv2d *d)
 {
-    return (size_t)(d->groups * d->r * d->s * (d->c / d->groups) * cnn_packed_cols(d->k / d->groups)) * sizeof(float);
+    return (size_t)(d->groups * d->t * d->r * d->s * (d->c / d->groups) * cnn_packed_cols(d->k / d->groups)) *
+           sizeof(float);
 }
 
 cnn_winograd cnn_conv_winograd(const cnn_conv2d *d, int turned)

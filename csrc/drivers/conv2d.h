@@ -1,4 +1,4 @@
-/* What the passes of the 2-D convolution share: a window as an indirect product. */
+/* What the passes of the convolution share: a window as an indirect product. */
 #ifndef CNN_DRIVERS_CONV2D_H
 #define CNN_DRIVERS_CONV2D_H
 
@@ -10,9 +10,10 @@
 typedef struct {
     cnn_window win;
     cnn_window_strip cut;
-    int64_t groups, out_cols;                 /* columns of one group's product */
-    int64_t out_c, out_h, out_w;              /* the output's pitch of a pixel, and its rows and columns */
-    int64_t start_h, start_w, jump_h, jump_w; /* output pixel (y, x) lies at (start_h + y * jump_h, ...) */
+    int64_t groups, out_cols;           /* columns of one group's product */
+    int64_t out_c, out_f, out_h, out_w; /* the output's pitch of a pixel, and its frames, rows and columns */
+    int64_t start_f, start_h, start_w;  /* output pixel (z, y, x) lies at (start_f + z * jump_f, ...) */
+    int64_t jump_f, jump_h, jump_w;
     const float *packed;
     const float *bias, *addend;
     int64_t act;

@@ -1,8 +1,8 @@
-/* Backward pass of the 2-D convolution for the data, which with a bias and an activation is the transposed convolution:
+/* Backward pass of the convolution for the data, which with a bias and an activation is the transposed convolution:
  *
  *     dx[cell][c] = sum over taps, k of dy[cell, tap][k] w[tap][c][k]
  *
- * With a stride, the cells of dx fall into stride_h * stride_w parity classes, each a convolution of stride 1 with its
+ * With strides, the cells of dx fall into stride_f * stride_h * stride_w parity classes, each a convolution of stride 1 with its
  * share of the taps, so that no multiplication by the zeros between the strides is done. A class that no tap reaches is
  * one with a sum of nothing. */
 #include "drivers/conv2d.h"
@@ -35,55 +35,72 @@ static parity_t parity(int64_t start, int64_t taps, int64_t stride, int64_t dila
     return a;
 }
 
-/* A parity class: cells (start_h + y * stride_h, start_w + x * stride_w) of dx, and the taps that reach them. */
+/* A parity class: cells (start_f + z * stride_f, start_h + y * stride_h, ...) of dx, and the taps that reach them. */
 typedef struct {
-    int64_t start_h, start_w;
-    parity_t down, across;
+    int64_t start_f, start_h, start_w;
+    parity_t back, down, across;
     int64_t taps;
 } class_t;
 
 static int64_t class_count(const cnn_conv2d *d)
 {
-    return d->stride_h * d->stride_w;
+    return d->stride_f * d->stride_h * d->stride_w;
 }
 
 static class_t class_at(const cnn_conv2d *d, int64_t i)
 {
-    class_t a = {.start_h = i / d->stride_w, .start_w = i % d->stride_w};
+    class_t a = {
+        .start_f = i / d->stride_w / d->stride_h, .start_h = i / d->stride_w % d->stride_h, .start_w = i % d->stride_w};
+    a.back = parity(a.start_f, d->t, d->stride_f, d->dilation_f, d->pad_f);
     a.down = parity(a.start_h, d->r, d->stride_h, d->dilation_h, d->pad_t);
     a.across = parity(a.start_w, d->s, d->stride_w, d->dilation_w, d->pad_l);
-    a.taps = a.down.count * a.across.count;
+    a.taps = a.back.count * a.down.count * a.across.count;
     return a;
+}
+
+/* How many of `size` cells are start, start + stride, ... */
+static int64_t cells(int64_t size, int64_t start, int64_t stride)
+{
+    return cnn_ceil_div(cnn_max(0, size - start), stride);
 }
 
 /* The class as a window over dy; without taps where none reach it, or where the image has no cell of it. */
 static cnn_conv_problem class_problem(const cnn_conv2d *d, const class_t *a)
 {
-    const int64_t cols = cnn_ceil_div(cnn_max(0, d->w - a->start_w), d->stride_w);
-    const int64_t rows = cols ? cnn_ceil_div(cnn_max(0, d->h - a->start_h), d->stride_h) : 0;
-    const int reached = rows > 0 && a->taps > 0;
+    const int64_t cols = cells(d->w, a->start_w, d->stride_w), rows = cols ? cells(d->h, a->start_h, d->stride_h) : 0;
+    const int64_t frames = cells(d->f, a->start_f, d->stride_f);
+    const int reached = frames * rows > 0 && a->taps > 0;
     cnn_conv_problem p = {.win = {.n = d->n,
+                                  .f = d->o,
                                   .h = d->p,
                                   .w = d->q,
                                   .c = d->k,
+                                  .o = frames,
                                   .p = rows,
                                   .q = cols,
+                                  .step_f = 1,
                                   .step_h = 1,
                                   .step_w = 1,
+                                  .taps_f = reached ? a->back.count : 0,
                                   .taps_h = reached ? a->down.count : 0,
                                   .taps_w = reached ? a->across.count : 0,
+                                  .first_f = a->back.first,
                                   .first_h = a->down.first,
                                   .first_w = a->across.first,
+                                  .gap_f = a->back.cell_gap,
                                   .gap_h = a->down.cell_gap,
                                   .gap_w = a->across.cell_gap,
                                   .depth = d->k / d->groups},
                           .groups = d->groups,
                           .out_cols = d->c / d->groups,
                           .out_c = d->c,
+                          .out_f = d->f,
                           .out_h = d->h,
                           .out_w = d->w,
+                          .start_f = a->start_f,
                           .start_h = a->start_h,
                           .start_w = a->start_w,
+                          .jump_f = d->stride_f,
                           .jump_h = d->stride_h,
                           .jump_w = d->stride_w,
                           .act = d->act,
@@ -108,9 +125,11 @@ static void pack_class(const cnn_conv2d *d, const class_t *a, const float *w, fl
     cnn_team_range(team, d->groups * a->taps * panels, &lo, &hi);
     for (int64_t u = lo; u < hi; u++) {
         const int64_t group = u / panels / a->taps, tap = u / panels % a->taps, panel = u % panels;
-        const int64_t r = a->down.highest - tap / a->across.count * a->down.tap_gap;
+        const int64_t plane = a->down.count * a->across.count;
+        const int64_t t = a->back.highest - tap / plane * a->back.tap_gap;
+        const int64_t r = a->down.highest - tap % plane / a->across.count * a->down.tap_gap;
         const int64_t s = a->across.highest - tap % a->across.count * a->across.tap_gap;
-        cnn_pack(w + (r * d->s + s) * cg * d->k + group * kg, kg, cg, 1, d->k,
+        cnn_pack(w + ((t * d->r + r) * d->s + s) * cg * d->k + group * kg, kg, cg, 1, d->k,
                  packed + group * (class_size(d, a) / d->groups), tap * kg, a->taps * kg, panel, panel + 1);
     }
 }
@@ -131,7 +150,7 @@ cnn_workspace cnn_conv2d_bwd_data_workspace(const void *desc)
         return cnn_conv_winograd_workspace(d, 1);
     cnn_workspace w = {0, 0};
     if (!d->packed)
-        w.shared = (size_t)(d->r * d->s * d->k * cnn_packed_cols(d->c / d->groups)) * sizeof(float);
+        w.shared = (size_t)(d->t * d->r * d->s * d->k * cnn_packed_cols(d->c / d->groups)) * sizeof(float);
     for (int64_t i = 0; i < class_count(d); i++) {
         const class_t a = class_at(d, i);
         const cnn_conv_problem p = class_problem(d, &a);

@@ -1,4 +1,4 @@
-/* Backward pass of the 2-D convolution for the weights, by the window of the forward pass:
+/* Backward pass of the convolution for the weights, by the window of the forward pass:
  * dw[tap, c][k] = sum over pixels of x[pixel, tap][c] dy[pixel][k] */
 #include "drivers/conv2d.h"
 
@@ -16,7 +16,7 @@ static weights_t weights_problem(const cnn_conv2d *d)
 {
     weights_t g = {.p = cnn_conv_forward(d)};
     g.p.cut = cnn_window_cut(&g.p.win, CNN_NO_SPREAD);
-    g.rows = d->r * d->s * g.p.win.depth;
+    g.rows = d->t * d->r * d->s * g.p.win.depth;
     g.last = cnn_panel_at(cnn_panel_count(g.p.out_cols) - 1, g.p.out_cols);
     if (g.last.cols != (int64_t)g.last.nv * cnn_k->vl)
         g.narrow = (int64_t)g.last.nv * cnn_k->vl;
@@ -58,8 +58,7 @@ static void weights_tile(const cnn_conv2d *d, const weights_t *g, const pixels_t
     float *c[CNN_MAX_MR];
     for (int64_t i = lo; i < hi; i++) {
         const int64_t tap = i / win->depth, channel = i % win->depth;
-        const int64_t cell = tap / d->s * win->gap_h * g->p.cut.copy_w + tap % d->s * win->gap_w;
-        rows[i - lo] = s->origin + cell * win->c + group * win->depth + channel;
+        rows[i - lo] = s->origin + cnn_window_tap(win, &g->p.cut, tap) + group * win->depth + channel;
         c[i - lo] = dw + i * d->k + group * g->p.out_cols;
     }
     const cnn_epilogue e = {.first = panel.first, .cols = panel.cols, .accumulate = s->accumulate};
@@ -117,8 +116,9 @@ void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
                   .narrow = (float *)((char *)index + cnn_conv_table_bytes(p))};
     int64_t lo, hi;
     cnn_team_range(team, weights_units(&g), &lo, &hi);
-    for (int64_t g0 = 0; g0 < d->n * d->p; g0 += p->cut.rows) {
-        const int64_t g1 = cnn_min(g0 + p->cut.rows, d->n * d->p);
+    const int64_t out_rows = d->n * d->o * d->p;
+    for (int64_t g0 = 0; g0 < out_rows; g0 += p->cut.rows) {
+        const int64_t g1 = cnn_min(g0 + p->cut.rows, out_rows);
         cnn_window_bases(&p->win, &p->cut, x, g0, g1, copy, bases);
         s.m = (g1 - g0) * d->q;
         for (int64_t i = 0; i < s.m; i++)
@@ -128,6 +128,6 @@ void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
         s.accumulate = g0 > 0;
         weights_strip(d, &g, &s, lo, hi, dw);
     }
-    if (d->n * d->p * d->q == 0 && team->id == 0)
-        memset(dw, 0, (size_t)(d->r * d->s * (d->c / d->groups) * d->k) * sizeof(float));
+    if (out_rows * d->q == 0 && team->id == 0)
+        memset(dw, 0, (size_t)(d->t * d->r * d->s * (d->c / d->groups) * d->k) * sizeof(float));
 }

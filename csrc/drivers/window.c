@@ -17,34 +17,44 @@ static int reaches_out(int64_t cells, int64_t outputs, int64_t step, int64_t fir
 
 cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels)
 {
-    const int64_t reach_h = extent(win->taps_h, win->gap_h), reach_w = extent(win->taps_w, win->gap_w);
+    const int64_t reach_f = extent(win->taps_f, win->gap_f), reach_h = extent(win->taps_h, win->gap_h);
+    const int64_t reach_w = extent(win->taps_w, win->gap_w), all = win->n * win->o * win->p;
     cnn_window_strip s = {0};
-    s.padded = win->taps_h && (reaches_out(win->h, win->p, win->step_h, win->first_h, reach_h) ||
+    s.padded = win->taps_h && (reaches_out(win->f, win->o, win->step_f, win->first_f, reach_f) ||
+                               reaches_out(win->h, win->p, win->step_h, win->first_h, reach_h) ||
                                reaches_out(win->w, win->q, win->step_w, win->first_w, reach_w));
     s.copy_w = s.padded ? (win->q - 1) * win->step_w + reach_w : win->w;
-    const int64_t row_bytes = cnn_max(s.copy_w * win->c * 4 * win->step_h, 1);
+    const int64_t row_bytes = cnn_max(s.copy_w * win->c * 4 * win->step_h * win->taps_f, 1);
     const int64_t fit = cnn_max(1, cnn_min(STRIP_BYTES / row_bytes, STRIP_PIXELS / cnn_max(win->q, 1)));
-    const int64_t spread = cnn_max(1, cnn_ceil_div(win->n * win->p * panels, WANTED_UNITS));
-    s.rows = cnn_max(1, cnn_min(cnn_min(fit, spread), win->n * win->p));
-    s.count = cnn_ceil_div(win->n * win->p, s.rows);
+    const int64_t spread = cnn_max(1, cnn_ceil_div(all * panels, WANTED_UNITS));
+    s.rows = cnn_max(1, cnn_min(cnn_min(fit, spread), all));
+    s.count = cnn_ceil_div(all, s.rows);
     const int joined = win->gap_w == 1 && win->depth == win->c;
-    s.runs = joined ? win->taps_h : win->taps_h * win->taps_w;
+    s.runs = win->taps_f * win->taps_h * (joined ? 1 : win->taps_w);
     s.kc = joined ? win->taps_w * win->depth : win->depth;
+    s.frame = win->gap_f * win->h * win->w;
     if (s.padded) {
-        const int64_t images = (s.rows - 1) / win->p + 2; /* that a strip can touch */
-        const int64_t of_image = (cnn_min(s.rows, win->p) - 1) * win->step_h + reach_h;
-        const int64_t all_rows = cnn_min(images * of_image, s.rows * win->step_h + images * reach_h);
+        const int64_t frames = (s.rows - 1) / win->p + 2; /* that a strip can touch */
+        const int64_t of_frame = (cnn_min(s.rows, win->p) - 1) * win->step_h + reach_h;
+        const int64_t last_rows = cnn_min(frames * of_frame, s.rows * win->step_h + frames * reach_h);
+        const int64_t all_rows = frames * (win->taps_f - 1) * of_frame + last_rows;
+        s.frame = of_frame * s.copy_w;
         s.copy_bytes = cnn_align64((size_t)(all_rows * s.copy_w * win->c) * sizeof(float));
     }
     return s;
 }
 
+int64_t cnn_window_tap(const cnn_window *win, const cnn_window_strip *strip, int64_t tap)
+{
+    const int64_t j = tap % win->taps_w, i = tap / win->taps_w % win->taps_h, f = tap / win->taps_w / win->taps_h;
+    return (f * strip->frame + i * win->gap_h * strip->copy_w + j * win->gap_w) * win->c;
+}
+
 void cnn_window_runs(const cnn_window *win, const cnn_window_strip *strip, int64_t *run)
 {
-    const int64_t across = win->taps_h ? strip->runs / win->taps_h : 0;
-    for (int64_t i = 0; i < win->taps_h; i++)
-        for (int64_t j = 0; j < across; j++)
-            run[i * across + j] = (i * win->gap_h * strip->copy_w + j * win->gap_w) * win->c;
+    const int64_t taps = win->taps_f * win->taps_h * win->taps_w;
+    for (int64_t i = 0; i < strip->runs; i++)
+        run[i] = cnn_window_tap(win, strip, i * taps / strip->runs);
 }
 
 /* One input row with `left` zero cells (or cells cut off, when negative) before it, `cells` long in all. */
@@ -58,28 +68,43 @@ static void copy_row(const cnn_window *win, const float *row, int64_t left, int6
         memset(out + (before + body) * win->c, 0, (size_t)((cells - before - body) * win->c) * sizeof(float));
 }
 
-static void copy_rows(const cnn_window *win, const float *image, int64_t y0, int64_t rows, int64_t cells, float *out)
+/* Rows of one frame, from y0 on; those outside are zeros. */
+static void copy_rows(const cnn_window *win, const float *frame, int64_t y0, int64_t rows, int64_t cells, float *out)
 {
     for (int64_t y = y0; y < y0 + rows; y++, out += cells * win->c) {
         if (y < 0 || y >= win->h)
             memset(out, 0, (size_t)(cells * win->c) * sizeof(float));
         else
-            copy_row(win, image + y * win->w * win->c, -win->first_w, cells, out);
+            copy_row(win, frame + y * win->w * win->c, -win->first_w, cells, out);
+    }
+}
+
+/* The rows that the windows of one output frame read, of each of their frames; those outside are zeros. */
+static void copy_frames(const cnn_window *win, const cnn_window_strip *strip, const float *image, int64_t z0,
+                        int64_t y0, int64_t rows, float *out)
+{
+    for (int64_t i = 0; i < win->taps_f; i++, out += strip->frame * win->c) {
+        const int64_t z = z0 + i * win->gap_f;
+        if (z < 0 || z >= win->f)
+            memset(out, 0, (size_t)(rows * strip->copy_w * win->c) * sizeof(float));
+        else
+            copy_rows(win, image + z * win->h * win->w * win->c, y0, rows, strip->copy_w, out);
     }
 }
 
 void cnn_window_bases(const cnn_window *win, const cnn_window_strip *strip, const float *x, int64_t g0, int64_t g1,
                       float *copy, const float **bases)
 {
-    while (g0 < g1) { /* the part of the strip inside one image */
-        const int64_t image = g0 / win->p, y0 = g0 % win->p, rows = cnn_min(g1 - g0, win->p - y0);
-        const float *origin = x + image * win->h * win->w * win->c;
-        const float *base = origin + ((y0 * win->step_h + win->first_h) * win->w + win->first_w) * win->c;
+    while (g0 < g1) { /* the part of the strip inside one output frame */
+        const int64_t z0 = g0 / win->p % win->o * win->step_f + win->first_f;
+        const int64_t y0 = g0 % win->p * win->step_h + win->first_h, rows = cnn_min(g1 - g0, win->p - g0 % win->p);
+        const float *image = x + g0 / win->p / win->o * win->f * win->h * win->w * win->c;
+        const float *base = image + ((z0 * win->h + y0) * win->w + win->first_w) * win->c;
         if (strip->padded) {
             const int64_t high = (rows - 1) * win->step_h + extent(win->taps_h, win->gap_h);
-            copy_rows(win, origin, y0 * win->step_h + win->first_h, high, strip->copy_w, copy);
+            copy_frames(win, strip, image, z0, y0, high, copy);
             base = copy;
-            copy += high * strip->copy_w * win->c;
+            copy += ((win->taps_f - 1) * strip->frame + high * strip->copy_w) * win->c;
         }
         for (int64_t y = 0; y < rows; y++)
             for (int64_t q = 0; q < win->q; q++)

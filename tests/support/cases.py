@@ -224,8 +224,11 @@ ALL_WINDOWS = WINDOWS | DILATED | TRANSPOSED | _LARGE | _POOL_ONLY
 
 
 def _conv_shapes(f):
-    x, w = (f["n"], f["h"], f["w"], f["c"]), (f["r"], f["s"], f["c"] // f["groups"], f["k"])
-    return x, w, (f["n"], f["p"], f["q"], f["k"])
+    x, y = (f["n"], f["h"], f["w"], f["c"]), (f["n"], f["p"], f["q"], f["k"])
+    w = (f["r"], f["s"], f["c"] // f["groups"], f["k"])
+    if f["f"] == f["t"] == f["o"] == 1:
+        return x, w, y
+    return (x[0], f["f"], *x[1:]), (f["t"], *w), (y[0], f["o"], *y[1:])
 
 
 def _conv_fwd(name, fields, bias=False, addend=False, act=NO_ACT):
@@ -246,7 +249,8 @@ def _conv_packs(name, fields):
         _add(op, name, fields, [w], [w])
 
 
-_PLAIN_CONV = {"algorithm": 0, "packed": 0}
+_ONE_FRAME = {"f": 1, "t": 1, "o": 1, "stride_f": 1, "dilation_f": 1, "pad_f": 0}
+_PLAIN_CONV = {"algorithm": 0, "packed": 0, **_ONE_FRAME}
 
 #             name         windows            n  c   k
 _WINOGRAD = [
@@ -275,9 +279,39 @@ def _winograd_cases():
                 case(f"winograd_{algorithm}_epilogue_{act}", fields, True, True, ACTS[act])
 
 
+def _frames(f, t, stride=1, dilation=1, pad=(0, 0)):
+    """Fields of the first of three axes; pad is before, behind."""
+    o = (f + sum(pad) - (t - 1) * dilation - 1) // stride + 1
+    return {"f": f, "t": t, "o": o, "stride_f": stride, "dilation_f": dilation, "pad_f": pad[0]}
+
+
+#        name                 frames                                      windows              n  c   k  groups
+_CONV_3D = [
+    ("3d_unit", _frames(2, 2), "unit", 1, 1, 1, 1),
+    ("3d_empty", _frames(4, 3, pad=(1, 1)), "same", 0, 3, 5, 1),
+    ("3d_same", _frames(4, 3, pad=(1, 1)), "same", 3, 3, 17, 1),
+    ("3d_valid", _frames(5, 2), "valid", 2, 5, 17, 1),
+    ("3d_padded_frames", _frames(3, 3, pad=(1, 1)), "valid", 2, 5, 6, 1),
+    ("3d_strided", _frames(6, 3, stride=2, pad=(0, 1)), "strided_same", 2, 3, 16, 1),
+    ("3d_stride_over_kernel", _frames(7, 2, stride=3), "stride_over_kernel", 2, 3, 5, 1),
+    ("3d_only_frames", _frames(5, 3, stride=2, pad=(2, 0)), "pointwise", 2, 17, 9, 1),
+    ("3d_skipped_frames", _frames(5, 1, stride=3), "same", 2, 4, 5, 1),
+    ("3d_dilated", _frames(7, 3, dilation=2, pad=(2, 2)), "dilated", 1, 3, 5, 1),
+    ("3d_dilated_strided", _frames(6, 3, stride=2, dilation=3, pad=(3, 1)), "dilated_strided", 2, 3, 4, 1),
+    ("3d_groups", _frames(3, 2, pad=(1, 0)), "uneven_pad", 2, 6, 34, 2),
+    ("3d_outside", _frames(1, 4, pad=(3, 2)), "larger_than_image", 2, 3, 4, 1),
+    ("3d_whole", _frames(3, 3), "whole", 2, 3, 10, 1),
+    ("3d_strips", _frames(4, 3, pad=(1, 1)), "strips", 2, 20, 9, 1),
+    ("3d_cut_off", {**_frames(7, 2, stride=2, pad=(1, 0)), "f": 8}, "cut_off", 2, 3, 5, 1),
+    ("3d_smaller_than_stride", {**_frames(6, 3, stride=5), "f": 2}, "smaller_than_stride", 2, 3, 5, 1),
+]
+
+
 def _conv_cases():
-    for name, windows, n, c, k, groups in _CONV:
-        fields = {**ALL_WINDOWS[windows], "n": n, "c": c, "k": k, "groups": groups, **_PLAIN_CONV, **NO_ACT}
+    all_cases = [(name, _ONE_FRAME, *rest) for name, *rest in _CONV] + _CONV_3D
+    for name, frames, windows, n, c, k, groups in all_cases:
+        sizes = {"n": n, "c": c, "k": k, "groups": groups}
+        fields = {**ALL_WINDOWS[windows], **sizes, **_PLAIN_CONV, **frames, **NO_ACT}
         x, w, y = _conv_shapes(fields)
         _conv_fwd(name, fields)
         _conv_data(name, fields)

@@ -13,8 +13,8 @@ from cnnengine.ops.view import reshape_to
 
 # The shape of one factor a channel beside the weights.
 _FOLDABLE = {
-    "conv2d_fwd": lambda w: w.shape[3:],
-    "conv2d_bwd_data": lambda w: (w.shape[2], 1),
+    "conv2d_fwd": lambda w: w.shape[-1:],
+    "conv2d_bwd_data": lambda w: (w.shape[-2], 1),
     "depthwise2d_fwd": lambda w: w.shape[2:],
     "matmul_fwd": lambda w: w.shape[1:],
 }
