@@ -1,4 +1,4 @@
-"""Convolution layers in one and two dimensions, over all channels or each channel on its own."""
+"""Convolution layers, over all channels or each channel on its own."""
 
 from cnnengine import ops
 from cnnengine.core.config import standardize_data_format
@@ -208,6 +208,39 @@ class Conv2D(BaseConv):
     ):
         options = {key: value for key, value in locals().items() if key not in ("self", "kwargs", "__class__")}
         super().__init__(2, options, kwargs)
+
+
+@export("keras.layers", aliases=("Convolution3D",))
+class Conv3D(BaseConv):
+    """y = activation(conv(x, kernel) + bias) over three axes.
+
+    Args: as Conv2D, with sizes (frames, height, width).
+
+    Input (n, f, h, w, channels), output (n, o, p, q, filters); kernel (t, r, s, channels / groups, filters).
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=(1, 1, 1),
+        padding="valid",
+        data_format=None,
+        dilation_rate=(1, 1, 1),
+        groups=1,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        options = {key: value for key, value in locals().items() if key not in ("self", "kwargs", "__class__")}
+        super().__init__(3, options, kwargs)
 
 
 class BaseDepthwiseConv(WindowLayer):

@@ -145,3 +145,36 @@ class Conv2DTranspose(BaseConvTranspose):
     ):
         options = {key: value for key, value in locals().items() if key not in ("self", "kwargs", "__class__")}
         super().__init__(2, options, kwargs)
+
+
+@export("keras.layers", aliases=("Convolution3DTranspose",))
+class Conv3DTranspose(BaseConvTranspose):
+    """y = activation(transposed convolution of x over three axes + bias).
+
+    Args: as Conv2DTranspose, with sizes (frames, height, width).
+
+    Input (n, f, h, w, channels), output (n, o, p, q, filters); kernel (t, r, s, filters, channels).
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=(1, 1, 1),
+        padding="valid",
+        data_format=None,
+        output_padding=None,
+        dilation_rate=(1, 1, 1),
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        options = {key: value for key, value in locals().items() if key not in ("self", "kwargs", "__class__")}
+        super().__init__(3, options, kwargs)
