@@ -13,8 +13,9 @@ DIRECT, WINOGRAD_4, WINOGRAD_2 = range(3)  # the numbers of csrc/include/cnn/con
 _LARGE_FILTERS = 20 << 20
 _FEW_TILES = 16
 
-# Cost of a multiplication beside the direct algorithm's, transforms included (measured on Zen 4, 64 channels and more).
-_COST_4, _COST_2, _COST_WEIGHTS = 1.2, 1.15, 1.8
+# Cost of a multiplication beside the direct algorithm's, transforms included (measured on Zen 3 and Zen 4, 64 channels
+# and more).
+_COST_4, _COST_2, _COST_WEIGHTS = 1.2, 1.15, 1.4
 
 
 def _tiles(p, q, size):

@@ -1,31 +1,67 @@
 /* Backward pass of the convolution for the weights, by the window of the forward pass:
- * dw[tap, c][k] = sum over pixels of x[pixel, tap][c] dy[pixel][k] */
+ * dw[tap, c][k] = sum over pixels of x[pixel, tap][c] dy[pixel][k]
+ *
+ * Strips of pixels are summed one after the other. Of a strip, a panel of dy is packed to lie in L1, and x is copied
+ * into blocks of few channels, [block][cell][lane]: a block serves all taps from L1. Read where they lie, both would
+ * have the pitch of a pixel, a multiple of 1 KB in most networks, which maps them to a few sets of the cache. */
 #include "drivers/conv2d.h"
 
-#include <string.h>
+enum {
+    LANES = 16,     /* channels of a block: a cache line of each cell */
+    BAND_COLS = 64, /* columns of dy that are packed together */
+    PIXELS = 512,   /* of a strip: fewer, and loading and storing tiles of dw shows */
+};
 
-/* Backward for the weights: rows of dw are (tap, channel), its columns filters, the sum runs over pixels. */
+/* Rows of dw are counted by (block, tap, lane), its columns are filters. */
 typedef struct {
     cnn_conv_problem p;
-    int64_t rows;   /* taps * channels of a group */
-    int64_t narrow; /* columns of a last panel that dy cannot be read for in place, after rounding up; or 0 */
-    cnn_panel last;
+    int64_t taps, pitch, blocks; /* floats of a cell in a block, blocks of a group */
+    int64_t panels, tiles;       /* of a group; of a block in a panel */
+    int64_t band, bands;         /* panels that are packed together, such bands of a group */
+    int64_t cells;               /* that the copy of a strip can have */
+    int in_place;                /* the window's own copy is the one block */
 } weights_t;
 
 static weights_t weights_problem(const cnn_conv2d *d)
 {
-    weights_t g = {.p = cnn_conv_forward(d)};
-    g.p.cut = cnn_window_cut(&g.p.win, CNN_NO_SPREAD);
-    g.rows = d->t * d->r * d->s * g.p.win.depth;
-    g.last = cnn_panel_at(cnn_panel_count(g.p.out_cols) - 1, g.p.out_cols);
-    if (g.last.cols != (int64_t)g.last.nv * cnn_k->vl)
-        g.narrow = (int64_t)g.last.nv * cnn_k->vl;
+    weights_t g = {.p = cnn_conv_forward(d), .taps = d->t * d->r * d->s};
+    const int64_t depth = g.p.win.depth, kg = g.p.out_cols;
+    g.p.cut = cnn_window_rows(&g.p.win, PIXELS / cnn_max(d->q, 1), g.taps > 1);
+    g.pitch = cnn_min(depth, LANES);
+    g.blocks = cnn_ceil_div(depth, LANES);
+    g.panels = cnn_panel_count(kg);
+    const int64_t rows = g.taps * g.pitch;
+    g.tiles = cnn_tile_count(rows, cnn_panel_at(0, kg).nv);
+    g.tiles = cnn_max(g.tiles, cnn_tile_count(rows, cnn_panel_at(g.panels - 1, kg).nv)); /* one cut for all panels */
+    g.band = cnn_max(1, BAND_COLS / cnn_panel_cols());
+    g.bands = cnn_ceil_div(g.panels, g.band);
+    g.cells = g.taps > 1 ? (int64_t)g.p.cut.copy_bytes / (4 * d->c) : cnn_conv_pixels(&g.p);
+    g.in_place = g.taps > 1 && g.pitch == d->c;
     return g;
 }
 
-static size_t narrow_bytes(const weights_t *g)
+/* A thread's scratch, in this order behind the window's copy. */
+typedef struct {
+    float *copy;
+    const float **bases;
+    int64_t *index, *tap; /* floats to a pixel's cell, and from there to a tap's, in a block */
+    float *panels, *x;
+    size_t bytes;
+} scratch_t;
+
+static scratch_t scratch_of(const weights_t *g, char *local)
 {
-    return cnn_align64((size_t)(cnn_conv_pixels(&g->p) * g->narrow) * sizeof(float));
+    const size_t table = cnn_conv_table_bytes(&g->p),
+                 panels = (size_t)(g->band * cnn_conv_pixels(&g->p) * cnn_panel_cols()) * 4;
+    scratch_t s = {.copy = (float *)local};
+    size_t at = g->p.cut.copy_bytes;
+    s.bases = (const float **)(local + at);
+    s.index = (int64_t *)(local + (at += table));
+    s.tap = (int64_t *)(local + (at += table));
+    s.panels = (float *)(local + (at += cnn_align64((size_t)g->taps * sizeof(int64_t))));
+    s.x = (float *)(local + (at += cnn_align64(panels)));
+    s.bytes = at + (g->in_place ? 0 : (size_t)(g->blocks * g->cells * g->pitch) * sizeof(float));
+    return s;
 }
 
 cnn_workspace cnn_conv2d_bwd_weights_workspace(const void *desc)
@@ -35,64 +71,113 @@ cnn_workspace cnn_conv2d_bwd_weights_workspace(const void *desc)
         const cnn_winograd w = cnn_conv_winograd(d, 0);
         return (cnn_workspace){cnn_winograd_weights_shared_bytes(&w), cnn_winograd_weights_local_bytes(&w)};
     }
-    const weights_t g = weights_problem(desc);
-    return (cnn_workspace){0, g.p.cut.copy_bytes + 2 * cnn_conv_table_bytes(&g.p) + narrow_bytes(&g)};
+    const weights_t g = weights_problem(d);
+    return (cnn_workspace){0, scratch_of(&g, NULL).bytes};
 }
 
-/* What a thread holds of the strip at hand. */
+/* The strip at hand. */
 typedef struct {
-    const float *origin;
-    const int64_t *index;
-    int64_t m;
-    const float *dy; /* the strip's first pixel */
-    float *narrow;
-    int64_t narrow_of; /* the group whose last panel is in `narrow`, or -1 */
+    scratch_t at;
+    int64_t m;       /* pixels */
+    const float *dy; /* its first pixel */
+    int64_t group;   /* whose blocks are in x, or -1 */
+    int64_t band;    /* which one, counted over all groups, is in panels, or -1 */
     int accumulate;
-} pixels_t;
+    int64_t ahead; /* rows of the next band that were asked for */
+} strip_t;
 
-static void weights_tile(const cnn_conv2d *d, const weights_t *g, const pixels_t *s, int64_t group, cnn_panel panel,
-                         const float *b, int64_t b_step, int64_t lo, int64_t hi, float *dw)
+static void fill_taps(const weights_t *g, int64_t *tap)
 {
-    const cnn_window *win = &g->p.win;
+    for (int64_t t = 0; t < g->taps; t++)
+        tap[t] = cnn_window_tap(&g->p.win, &g->p.cut, t) / g->p.win.c * g->pitch;
+}
+
+/* Pixels [g0, g1) rows of the strip: where their windows begin in a block. */
+static void open_strip(const cnn_conv2d *d, const weights_t *g, const float *x, int64_t g0, int64_t g1, strip_t *s)
+{
+    cnn_window_bases(&g->p.win, &g->p.cut, x, g0, g1, s->at.copy, s->at.bases);
+    s->m = (g1 - g0) * d->q;
+    for (int64_t i = 0; i < s->m; i++)
+        s->at.index[i] = g->taps > 1 ? (s->at.bases[i] - s->at.copy) / d->c * g->pitch : i * g->pitch;
+    s->group = s->band = -1;
+    s->accumulate = g0 > 0;
+}
+
+/* Copy the group's channels into blocks: of a window of one tap only the pixels, else all cells. */
+static void fill_blocks(const cnn_conv2d *d, const weights_t *g, strip_t *s, int64_t group)
+{
+    const int64_t cells = g->taps > 1 ? g->cells : s->m, depth = g->p.win.depth;
+    for (int64_t b = 0; b < g->blocks; b++) {
+        const int64_t lanes = cnn_min(LANES, depth - b * LANES), first = group * depth + b * LANES;
+        float *out = s->at.x + b * g->cells * g->pitch;
+        for (int64_t i = 0; i < cells; i++, out += g->pitch)
+            cnn_copy(out, (g->taps > 1 ? s->at.copy + i * d->c : s->at.bases[i]) + first, lanes);
+    }
+    s->group = group;
+}
+
+/* Pack the strip's dy for a band, counted over all groups. */
+static void pack_band(const cnn_conv2d *d, const weights_t *g, strip_t *s, int64_t band)
+{
+    const int64_t kg = g->p.out_cols, col = band % g->bands * g->band * cnn_panel_cols();
+    const int64_t cols = cnn_min(kg - col, g->band * cnn_panel_cols());
+    cnn_pack(s->dy + band / g->bands * kg + col, s->m, cols, d->k, 1, s->at.panels, 0, s->m, 0, cnn_panel_count(cols));
+    s->band = band;
+    s->ahead = 0;
+}
+
+/* Ask for some rows of the band that comes after this one, so that they are in L2 when it is packed; called once a
+ * tile. */
+static void look_ahead(const cnn_conv2d *d, const weights_t *g, strip_t *s)
+{
+    const int64_t next = (s->band + 1) % g->bands, lines = g->band * cnn_panel_cols() / LANES;
+    const int64_t until = cnn_min(s->m, s->ahead + 1 + s->m / (g->tiles * g->blocks * g->band));
+    const float *dy = s->dy + next * g->band * cnn_panel_cols() + (next == 0 ? s->m * d->k : 0);
+    for (; s->ahead < until; s->ahead++)
+        for (int64_t l = 0; l < lines; l++)
+            __builtin_prefetch(dy + s->ahead * d->k + l * LANES, 0, 2);
+}
+
+/* Rows [lo, hi) of a block. */
+static void weights_tile(const cnn_conv2d *d, const weights_t *g, const strip_t *s, int64_t block, cnn_panel panel,
+                         const float *dy, int64_t lo, int64_t hi, float *dw)
+{
+    const float *x = (g->in_place ? s->at.copy : s->at.x) + block * g->cells * g->pitch;
+    const int64_t depth = g->p.win.depth, lanes = cnn_min(LANES, depth - block * LANES);
+    const cnn_epilogue e = {.first = panel.first, .cols = panel.cols, .accumulate = s->accumulate};
     const float *rows[CNN_MAX_MR];
     float *c[CNN_MAX_MR];
-    for (int64_t i = lo; i < hi; i++) {
-        const int64_t tap = i / win->depth, channel = i % win->depth;
-        rows[i - lo] = s->origin + cnn_window_tap(win, &g->p.cut, tap) + group * win->depth + channel;
-        c[i - lo] = dw + i * d->k + group * g->p.out_cols;
-    }
-    const cnn_epilogue e = {.first = panel.first, .cols = panel.cols, .accumulate = s->accumulate};
-    cnn_k->tile_index[panel.nv][hi - lo](s->m, s->index, rows, b, b_step, c, &e);
-}
-
-/* Units [lo, hi) of (group, panel, tile of rows) for one strip of pixels. */
-static void weights_strip(const cnn_conv2d *d, const weights_t *g, pixels_t *s, int64_t lo, int64_t hi, float *dw)
-{
-    const int64_t kg = g->p.out_cols, panels = cnn_panel_count(kg);
-    const int64_t most = cnn_tile_count(g->rows, cnn_panel_at(0, kg).nv);
-    const int64_t tiles = cnn_max(most, cnn_tile_count(g->rows, g->last.nv)); /* the same cut for every panel */
-    for (int64_t u = lo; u < hi; u++) {
-        const int64_t group = u / (panels * tiles), j = u / tiles % panels;
-        const cnn_panel panel = cnn_panel_at(j, kg);
-        const float *b = s->dy + group * kg + panel.first;
-        int64_t b_step = d->k, first, last;
-        if (g->narrow && j == panels - 1) {
-            if (s->narrow_of != group)
-                cnn_pack(b, s->m, panel.cols, d->k, 1, s->narrow, 0, s->m, 0, 1);
-            s->narrow_of = group;
-            b = s->narrow;
-            b_step = g->narrow;
+    int64_t tap = lo / lanes, lane = lo % lanes;
+    for (int64_t i = 0; i < hi - lo; i++) {
+        rows[i] = x + s->at.tap[tap] + lane;
+        c[i] = dw + (tap * depth + block * LANES + lane) * d->k;
+        if (++lane == lanes) {
+            lane = 0;
+            tap++;
         }
-        cnn_tile_at(u % tiles, tiles, g->rows, &first, &last);
-        if (first < last)
-            weights_tile(d, g, s, group, panel, b, b_step, first, last, dw);
     }
+    cnn_k->tile_index[panel.nv][hi - lo](s->m, s->at.index, rows, dy, (int64_t)panel.nv * cnn_k->vl, c, &e);
 }
 
-static int64_t weights_units(const weights_t *g)
+/* Units [lo, hi) of (group, panel, block, tile) for the strip. */
+static void weights_strip(const cnn_conv2d *d, const weights_t *g, strip_t *s, int64_t lo, int64_t hi, float *dw)
 {
-    const int64_t most = cnn_tile_count(g->rows, cnn_panel_at(0, g->p.out_cols).nv);
-    return g->p.groups * cnn_panel_count(g->p.out_cols) * cnn_max(most, cnn_tile_count(g->rows, g->last.nv));
+    const int64_t kg = g->p.out_cols;
+    for (int64_t u = lo; u < hi; u++) {
+        const int64_t block = u / g->tiles % g->blocks, unit = u / (g->tiles * g->blocks);
+        const int64_t group = unit / g->panels, j = unit % g->panels, band = group * g->bands + j / g->band;
+        if (s->group != group && !g->in_place)
+            fill_blocks(d, g, s, group);
+        if (s->band != band)
+            pack_band(d, g, s, band);
+        const int64_t rows = g->taps * cnn_min(LANES, g->p.win.depth - block * LANES);
+        const float *panel = s->at.panels + j % g->band * cnn_panel_cols() * s->m;
+        int64_t first, last;
+        cnn_tile_at(u % g->tiles, g->tiles, rows, &first, &last);
+        if (first < last)
+            weights_tile(d, g, s, block, cnn_panel_at(j, kg), panel, first, last, dw + group * kg);
+        look_ahead(d, g, s);
+    }
 }
 
 void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
@@ -106,28 +191,16 @@ void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
         return;
     }
     const weights_t g = weights_problem(d);
-    const cnn_conv_problem *p = &g.p;
-    char *local = team->local;
-    float *copy = (float *)local;
-    const float **bases = (const float **)(local + p->cut.copy_bytes);
-    int64_t *index = (int64_t *)((char *)bases + cnn_conv_table_bytes(p));
-    pixels_t s = {.origin = p->cut.padded ? copy : x,
-                  .index = index,
-                  .narrow = (float *)((char *)index + cnn_conv_table_bytes(p))};
+    strip_t s = {.at = scratch_of(&g, team->local)};
+    fill_taps(&g, s.at.tap);
+    const int64_t rows = d->n * d->o * d->p;
     int64_t lo, hi;
-    cnn_team_range(team, weights_units(&g), &lo, &hi);
-    const int64_t out_rows = d->n * d->o * d->p;
-    for (int64_t g0 = 0; g0 < out_rows; g0 += p->cut.rows) {
-        const int64_t g1 = cnn_min(g0 + p->cut.rows, out_rows);
-        cnn_window_bases(&p->win, &p->cut, x, g0, g1, copy, bases);
-        s.m = (g1 - g0) * d->q;
-        for (int64_t i = 0; i < s.m; i++)
-            index[i] = bases[i] - s.origin;
+    cnn_team_range(team, d->groups * g.panels * g.blocks * g.tiles, &lo, &hi);
+    for (int64_t g0 = 0; g0 < rows; g0 += g.p.cut.rows) {
+        open_strip(d, &g, x, g0, cnn_min(g0 + g.p.cut.rows, rows), &s);
         s.dy = dy + g0 * d->q * d->k;
-        s.narrow_of = -1;
-        s.accumulate = g0 > 0;
         weights_strip(d, &g, &s, lo, hi, dw);
     }
-    if (out_rows * d->q == 0 && team->id == 0)
-        memset(dw, 0, (size_t)(d->t * d->r * d->s * (d->c / d->groups) * d->k) * sizeof(float));
+    if (rows * d->q == 0 && team->id == 0)
+        memset(dw, 0, (size_t)(g.taps * (d->c / d->groups) * d->k) * sizeof(float));
 }

@@ -1,12 +1,18 @@
 #include "cnn/matmul.h"
 #include "drivers/panel.h"
 
-/* Strips of about this many bytes of A stay in L2 while the panels of B go by. */
-enum { STRIP_BYTES = 256 * 1024, WANTED_UNITS = 8 };
+/* The sum over k is taken in parts of about DEPTH, so that a part of a panel stays in L1 while a strip of A goes by, and
+ * a part of a strip, of about STRIP_BYTES, stays in L2 while the panels go by. */
+enum { DEPTH = 512, STRIP_BYTES = 256 * 1024, WANTED_UNITS = 8, LANES = 16 };
+
+static int64_t part_count(const cnn_matmul *d)
+{
+    return cnn_max(1, d->k / DEPTH);
+}
 
 static int64_t strip_rows(const cnn_matmul *d)
 {
-    const int64_t fit = STRIP_BYTES / (4 * cnn_max(d->k, 1));
+    const int64_t fit = STRIP_BYTES / (4 * cnn_max(cnn_ceil_div(d->k, part_count(d)), 1));
     const int64_t spread = cnn_ceil_div(d->m * cnn_panel_count(d->n), WANTED_UNITS);
     return cnn_max(1, cnn_min(d->m, cnn_max(cnn_min(fit, spread), 4 * cnn_k->mr_max[cnn_k->nv_max])));
 }
@@ -17,10 +23,17 @@ static int reads_plain(const cnn_matmul *d)
     return !d->packed && !d->tb && d->m <= 4 * cnn_k->mr_max[cnn_k->nv_max];
 }
 
+static size_t table_bytes(const cnn_matmul *d)
+{
+    return cnn_align64((size_t)strip_rows(d) * sizeof(void *));
+}
+
 static cnn_workspace matmul_workspace(const void *desc)
 {
     const cnn_matmul *d = desc;
-    cnn_workspace w = {0, 3 * cnn_align64((size_t)strip_rows(d) * sizeof(void *))};
+    cnn_workspace w = {0, 3 * table_bytes(d)};
+    if (d->ta)
+        w.local += (size_t)(cnn_ceil_div(strip_rows(d), LANES) * LANES * d->k) * sizeof(float);
     if (!d->packed)
         w.shared = (size_t)(d->k * cnn_packed_cols(d->n)) * sizeof(float);
     return w;
@@ -57,13 +70,44 @@ static void prepare_b(const cnn_matmul *d, const float *b, cnn_strip *strip, cnn
     cnn_team_barrier(team);
 }
 
-static void fill_rows(const cnn_matmul *d, cnn_strip *strip, const float *a, const float *addend, float *y, int64_t m0)
+/* Rows m0, m0 + 1, ... of a stored transposed, as blocks [k][LANES]: at the pitch of a they would share few cache sets. */
+static void copy_lanes(const cnn_matmul *d, const float *a, int64_t m0, int64_t m, float *out)
 {
+    for (int64_t first = 0; first < m; first += LANES, out += LANES * d->k)
+        for (int64_t i = 0; i < d->k; i++)
+            cnn_copy(out + i * LANES, a + i * d->m + m0 + first, cnn_min(LANES, m - first));
+}
+
+static void fill_rows(const cnn_matmul *d, cnn_strip *strip, const float *a, const float *addend, float *y, int64_t m0,
+                      float *lanes)
+{
+    if (d->ta)
+        copy_lanes(d, a, m0, strip->m, lanes);
     for (int64_t i = 0; i < strip->m; i++) {
-        strip->rows[i] = a + (m0 + i) * (d->ta ? 1 : d->k);
+        strip->rows[i] = d->ta ? lanes + i / LANES * LANES * d->k + i % LANES : a + (m0 + i) * d->k;
         strip->c[i] = y + (m0 + i) * d->n;
         if (strip->addend)
             strip->addend[i] = addend + (m0 + i) * d->n;
+    }
+}
+
+/* Panels [first, last) of the strip, part after part of the sum; what follows the sum is done with the last part. */
+static void sweep_parts(const cnn_matmul *d, const cnn_strip *strip, int64_t first, int64_t last)
+{
+    const int64_t parts = part_count(d);
+    for (int64_t i = 0; i < parts; i++) {
+        const int64_t k0 = d->k * i / parts, offset = k0 * strip->a_step;
+        cnn_strip part = *strip;
+        part.run = &offset;
+        part.k0 = k0;
+        part.kc = d->k * (i + 1) / parts - k0;
+        part.accumulate = i > 0;
+        if (i < parts - 1) {
+            part.bias = NULL;
+            part.addend = NULL;
+            part.act = 0;
+        }
+        cnn_strip_sweep(&part, first, last);
     }
 }
 
@@ -72,13 +116,14 @@ static void multiply(const cnn_matmul *d, cnn_strip *strip, const float *a, cons
                      const cnn_team *team)
 {
     const int64_t height = strip_rows(d), strips = cnn_ceil_div(d->m, height), panels = cnn_panel_count(d->n);
+    float *lanes = (float *)(team->local + 3 * table_bytes(d));
     int64_t lo, hi;
     cnn_team_range(team, strips * panels, &lo, &hi);
     while (lo < hi) {
         const int64_t s = lo / panels, first = lo % panels, last = cnn_min(panels, first + hi - lo);
         strip->m = cnn_min(height, d->m - s * height);
-        fill_rows(d, strip, a, addend, y, s * height);
-        cnn_strip_sweep(strip, first, last);
+        fill_rows(d, strip, a, addend, y, s * height, lanes);
+        sweep_parts(d, strip, first, last);
         lo += last - first;
     }
 }
@@ -88,15 +133,13 @@ static void matmul_fwd(const void *desc, void *const *buf, cnn_team *team)
     const cnn_matmul *d = desc;
     const float *a = buf[0], *b = buf[1], *bias = buf[2], *addend = buf[3];
     float *y = buf[4];
-    static const int64_t no_offset[1] = {0};
-    const size_t table = cnn_align64((size_t)strip_rows(d) * sizeof(void *));
+    const size_t table = table_bytes(d);
     cnn_strip strip = {.rows = (void *)team->local,
                        .c = (void *)(team->local + table),
                        .addend = addend ? (void *)(team->local + 2 * table) : NULL,
                        .runs = 1,
-                       .run = no_offset,
-                       .kc = d->k,
-                       .a_step = d->ta ? d->m : 1,
+                       .depth = d->k,
+                       .a_step = d->ta ? LANES : 1,
                        .n = d->n,
                        .bias = bias,
                        .act = d->act,

@@ -1,6 +1,6 @@
 #include "drivers/panel.h"
 
-#include <string.h>
+enum { BAND_COLS = 64 }; /* columns that are packed together: a few writing streams are as good as one */
 
 int64_t cnn_panel_cols(void)
 {
@@ -25,43 +25,40 @@ int64_t cnn_packed_cols(int64_t cols)
     return cnn_ceil_div(cols, cnn_k->vl) * cnn_k->vl;
 }
 
-/* Columns contiguous in b: row by row. */
-static void pack_rows(const float *b, int64_t rows, int64_t cols, int64_t row_step, float *out, int64_t width)
+/* Columns contiguous in b: panels [lo, hi) together row by row, so that b is read in whole cache lines and more. */
+static void pack_rows(const float *b, int64_t rows, int64_t cols, int64_t row_step, float *packed, int64_t row0,
+                      int64_t total_rows, int64_t lo, int64_t hi)
 {
-    for (int64_t i = 0; i < rows; i++, out += width) {
-        memcpy(out, b + i * row_step, (size_t)cols * sizeof(float));
-        memset(out + cols, 0, (size_t)(width - cols) * sizeof(float));
-    }
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = lo; j < hi; j++) {
+            const cnn_panel p = cnn_panel_at(j, cols);
+            const int64_t width = (int64_t)p.nv * cnn_k->vl;
+            float *out = packed + p.first * total_rows + (row0 + i) * width;
+            cnn_copy(out, b + i * row_step + p.first, p.cols);
+            for (int64_t c = p.cols; c < width; c++)
+                out[c] = 0.0f;
+        }
 }
 
-/* Any steps: in blocks of columns, so that reads along the rows and writes stay in few cache lines. */
-static void pack_transposed(const float *b, int64_t rows, int64_t cols, int64_t row_step, int64_t col_step, float *out,
-                            int64_t width)
+/* Rows contiguous in b, columns col_step apart: a panel is the transpose of a few rows of b. */
+static void pack_transposed(const float *b, int64_t rows, int64_t cols, int64_t col_step, float *out, int64_t width)
 {
-    enum { BLOCK = 16 };
-    for (int64_t j0 = 0; j0 < width; j0 += BLOCK) {
-        const int64_t j1 = cnn_min(j0 + BLOCK, width), valid = cnn_min(j1, cols);
-        for (int64_t i = 0; i < rows; i++) {
-            float *o = out + i * width;
-            for (int64_t j = j0; j < valid; j++)
-                o[j] = b[i * row_step + j * col_step];
-            for (int64_t j = cnn_max(valid, j0); j < j1; j++)
-                o[j] = 0.0f;
-        }
-    }
+    cnn_k->transpose(cols, rows, b, col_step, out, width);
+    for (int64_t i = 0; i < rows && cols < width; i++)
+        memset(out + i * width + cols, 0, (size_t)(width - cols) * sizeof(float));
 }
 
 void cnn_pack(const float *b, int64_t rows, int64_t cols, int64_t row_step, int64_t col_step, float *packed,
               int64_t row0, int64_t total_rows, int64_t lo, int64_t hi)
 {
-    for (int64_t j = lo; j < hi; j++) {
+    const int64_t band = cnn_max(1, BAND_COLS / cnn_panel_cols());
+    for (int64_t j = lo; j < hi && col_step == 1; j += band)
+        pack_rows(b, rows, cols, row_step, packed, row0, total_rows, j, cnn_min(j + band, hi));
+    for (int64_t j = lo; j < hi && col_step != 1; j++) {
         const cnn_panel p = cnn_panel_at(j, cols);
         const int64_t width = (int64_t)p.nv * cnn_k->vl;
-        float *out = packed + p.first * total_rows + row0 * width;
-        if (col_step == 1)
-            pack_rows(b + p.first, rows, p.cols, row_step, out, width);
-        else
-            pack_transposed(b + p.first * col_step, rows, p.cols, row_step, col_step, out, width);
+        pack_transposed(b + p.first * col_step, rows, p.cols, col_step, packed + p.first * total_rows + row0 * width,
+                        width);
     }
 }
 
@@ -70,32 +67,27 @@ int64_t cnn_tile_count(int64_t m, int nv)
     return cnn_ceil_div(m, cnn_k->mr_max[nv]);
 }
 
-void cnn_tile_at(int64_t i, int64_t tiles, int64_t m, int64_t *lo, int64_t *hi)
-{
-    *lo = m * i / tiles;
-    *hi = m * (i + 1) / tiles;
-}
-
 void cnn_strip_sweep(const cnn_strip *s, int64_t lo, int64_t hi)
 {
-    const int64_t depth = s->runs * s->kc;
+    const int64_t depth = s->depth ? s->depth : s->runs * s->kc;
     for (int64_t j = lo; j < hi; j++) {
         const cnn_panel p = cnn_panel_at(j, s->n);
         const int64_t width = (int64_t)p.nv * cnn_k->vl, tiles = cnn_tile_count(s->m, p.nv);
         const int plain = s->b_step != 0 && p.cols == width;
+        const int64_t b_step = plain ? s->b_step : width;
         const float *b = plain ? s->b + p.first : s->b_step ? s->b_narrow : s->b + p.first * depth;
         cnn_epilogue e = {.first = p.first,
                           .cols = p.cols,
                           .bias = s->bias,
                           .act = s->act,
                           .alpha = (float)s->alpha,
-                          .beta = (float)s->beta};
-        for (int64_t i = 0; i < tiles; i++) {
-            int64_t m0, m1;
-            cnn_tile_at(i, tiles, s->m, &m0, &m1);
+                          .beta = (float)s->beta,
+                          .accumulate = s->accumulate};
+        for (int64_t i = 0, m0 = 0, height; i < tiles; i++, m0 += height) {
+            height = cnn_tile_height(i, tiles, s->m);
             e.addend = s->addend ? s->addend + m0 : NULL;
-            cnn_k->tile[p.nv][m1 - m0](s->runs, s->run, s->kc, s->rows + m0, s->a_step, b, plain ? s->b_step : width,
-                                       s->c + m0, &e);
+            cnn_k->tile[p.nv][height](s->runs, s->run, s->kc, s->rows + m0, s->a_step, b + s->k0 * b_step, b_step,
+                                      s->c + m0, &e);
         }
     }
 }

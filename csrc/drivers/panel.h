@@ -11,6 +11,8 @@
 #include "core/team.h"
 #include "drivers/integers.h"
 
+#include <string.h>
+
 /* Panel j of a matrix with n columns. */
 typedef struct cnn_panel {
     int64_t first, cols; /* its columns */
@@ -24,7 +26,7 @@ cnn_panel cnn_panel_at(int64_t j, int64_t n);
 /* Columns after rounding up to whole vectors; floats of a packed matrix = rows * cnn_packed_cols(cols). */
 int64_t cnn_packed_cols(int64_t cols);
 
-/* Pack `rows` x `cols` of b (element at b[i * row_step + j * col_step]) as the rows [row0, row0 + rows) of a packed
+/* Pack `rows` x `cols` of b (element at b[i * row_step + j * col_step], one of the steps is 1) as the rows [row0, row0 + rows) of a packed
  * matrix of `total_rows`, panels [lo, hi) only. */
 void cnn_pack(const float *b, int64_t rows, int64_t cols, int64_t row_step, int64_t col_step, float *packed,
               int64_t row0, int64_t total_rows, int64_t lo, int64_t hi);
@@ -37,21 +39,43 @@ typedef struct cnn_strip {
     const float **addend; /* or NULL */
     int64_t runs, kc, a_step;
     const int64_t *run;
-    const float *b; /* packed, or plain with b_step != 0: then only whole panels are read from it ... */
-    int64_t b_step; /* ... and the last, narrow one from b_narrow, packed */
+    int64_t k0, depth; /* the runs are rows [k0, k0 + runs * kc) of B's `depth` rows; 0, 0: all of them */
+    const float *b;    /* packed, or plain with b_step != 0: then only whole panels are read from it ... */
+    int64_t b_step;    /* ... and the last, narrow one from b_narrow, packed */
     const float *b_narrow;
     int64_t n;
     const float *bias;
     int64_t act;
     double alpha, beta;
+    int accumulate;
 } cnn_strip;
 
 /* Panels [lo, hi) of the strip. */
 void cnn_strip_sweep(const cnn_strip *strip, int64_t lo, int64_t hi);
 
-/* Rows [*lo, *hi) of tile i when m rows are cut into tiles of nearly equal height. */
+/* m rows are cut into tiles of nearly equal height: how many, the height of tile i, and its rows [*lo, *hi). */
 int64_t cnn_tile_count(int64_t m, int nv);
-void cnn_tile_at(int64_t i, int64_t tiles, int64_t m, int64_t *lo, int64_t *hi);
+
+static inline int64_t cnn_tile_height(int64_t i, int64_t tiles, int64_t m)
+{
+    return m / tiles + (i < m % tiles);
+}
+
+static inline void cnn_tile_at(int64_t i, int64_t tiles, int64_t m, int64_t *lo, int64_t *hi)
+{
+    *lo = i * (m / tiles) + cnn_min(i, m % tiles);
+    *hi = *lo + cnn_tile_height(i, tiles, m);
+}
+
+/* Copies n floats; pieces of a known size first, for rows are too short to call memcpy for each. */
+static inline void cnn_copy(float *out, const float *in, int64_t n)
+{
+    enum { PIECE = 16 };
+    for (; n >= PIECE; n -= PIECE, out += PIECE, in += PIECE)
+        memcpy(out, in, PIECE * sizeof(float));
+    for (int64_t i = 0; i < n; i++)
+        out[i] = in[i];
+}
 
 static inline size_t cnn_align64(size_t bytes)
 {

@@ -3,45 +3,65 @@
 #include <string.h>
 
 /* A strip's input stays in L2 beside a panel of weights; enough strips that threads share evenly. */
-enum { STRIP_BYTES = 192 * 1024, STRIP_PIXELS = 1024, WANTED_UNITS = CNN_NO_SPREAD };
+enum { STRIP_BYTES = 192 * 1024, STRIP_PIXELS = 1024, WANTED_UNITS = 8 };
 
 static int64_t extent(int64_t taps, int64_t gap)
 {
     return (taps - 1) * gap + 1;
 }
 
-static int reaches_out(int64_t cells, int64_t outputs, int64_t step, int64_t first, int64_t reach)
+static int reaches_out(int64_t cells, int64_t outputs, int64_t step, int64_t first, int64_t taps, int64_t gap)
 {
-    return first < 0 || (outputs - 1) * step + first + reach > cells;
+    return first < 0 || (outputs - 1) * step + first + extent(taps, gap) > cells;
 }
 
-cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels)
+/* Whether a tap of some window lies outside the input. */
+static int reaches_border(const cnn_window *win)
 {
-    const int64_t reach_f = extent(win->taps_f, win->gap_f), reach_h = extent(win->taps_h, win->gap_h);
-    const int64_t reach_w = extent(win->taps_w, win->gap_w), all = win->n * win->o * win->p;
-    cnn_window_strip s = {0};
-    s.padded = win->taps_h && (reaches_out(win->f, win->o, win->step_f, win->first_f, reach_f) ||
-                               reaches_out(win->h, win->p, win->step_h, win->first_h, reach_h) ||
-                               reaches_out(win->w, win->q, win->step_w, win->first_w, reach_w));
-    s.copy_w = s.padded ? (win->q - 1) * win->step_w + reach_w : win->w;
-    const int64_t row_bytes = cnn_max(s.copy_w * win->c * 4 * win->step_h * win->taps_f, 1);
-    const int64_t fit = cnn_max(1, cnn_min(STRIP_BYTES / row_bytes, STRIP_PIXELS / cnn_max(win->q, 1)));
-    const int64_t spread = cnn_max(1, cnn_ceil_div(all * panels, WANTED_UNITS));
-    s.rows = cnn_max(1, cnn_min(cnn_min(fit, spread), all));
-    s.count = cnn_ceil_div(all, s.rows);
+    return win->taps_h > 0 && (reaches_out(win->f, win->o, win->step_f, win->first_f, win->taps_f, win->gap_f) ||
+                               reaches_out(win->h, win->p, win->step_h, win->first_h, win->taps_h, win->gap_h) ||
+                               reaches_out(win->w, win->q, win->step_w, win->first_w, win->taps_w, win->gap_w));
+}
+
+/* Cells in a row of the copy, or of the input where it is not copied. */
+static int64_t row_cells(const cnn_window *win, int padded)
+{
+    return padded ? (win->q - 1) * win->step_w + extent(win->taps_w, win->gap_w) : win->w;
+}
+
+static int64_t all_rows(const cnn_window *win)
+{
+    return win->n * win->o * win->p;
+}
+
+cnn_window_strip cnn_window_rows(const cnn_window *win, int64_t rows, int padded)
+{
+    cnn_window_strip s = {.padded = padded || reaches_border(win)};
+    s.copy_w = row_cells(win, s.padded);
+    s.rows = cnn_limited(rows, 1, cnn_max(all_rows(win), 1));
+    s.count = cnn_ceil_div(all_rows(win), s.rows);
     const int joined = win->gap_w == 1 && win->depth == win->c;
     s.runs = win->taps_f * win->taps_h * (joined ? 1 : win->taps_w);
     s.kc = joined ? win->taps_w * win->depth : win->depth;
     s.frame = win->gap_f * win->h * win->w;
     if (s.padded) {
+        const int64_t reach = extent(win->taps_h, win->gap_h);
         const int64_t frames = (s.rows - 1) / win->p + 2; /* that a strip can touch */
-        const int64_t of_frame = (cnn_min(s.rows, win->p) - 1) * win->step_h + reach_h;
-        const int64_t last_rows = cnn_min(frames * of_frame, s.rows * win->step_h + frames * reach_h);
-        const int64_t all_rows = frames * (win->taps_f - 1) * of_frame + last_rows;
+        const int64_t of_frame = (cnn_min(s.rows, win->p) - 1) * win->step_h + reach;
+        const int64_t last = cnn_min(frames * of_frame, s.rows * win->step_h + frames * reach);
         s.frame = of_frame * s.copy_w;
-        s.copy_bytes = cnn_align64((size_t)(all_rows * s.copy_w * win->c) * sizeof(float));
+        s.copy_bytes = (size_t)((frames * (win->taps_f - 1) * of_frame + last) * s.copy_w * win->c) * sizeof(float);
+        s.copy_bytes = cnn_align64(s.copy_bytes);
     }
     return s;
+}
+
+cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels)
+{
+    const int64_t cells = row_cells(win, reaches_border(win)) * win->step_h * win->taps_f;
+    const int64_t fit = cnn_min(STRIP_BYTES / cnn_max(cells * win->c * 4, 1), STRIP_PIXELS / cnn_max(win->q, 1));
+    const int64_t spread = cnn_ceil_div(all_rows(win) * panels, WANTED_UNITS);
+    return cnn_window_rows(win, cnn_min(cnn_max(fit, 1), spread), 0);
 }
 
 int64_t cnn_window_tap(const cnn_window *win, const cnn_window_strip *strip, int64_t tap)

@@ -32,7 +32,9 @@ typedef struct cnn_window_strip {
 
 /* Choose the strips; `panels` pieces of work are to be had from each. */
 cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels);
-enum { CNN_NO_SPREAD = 8 }; /* as `panels`: enough work without cutting rows */
+
+/* Strips of `rows` output rows, copied if `padded` or if a window reaches past the border. */
+cnn_window_strip cnn_window_rows(const cnn_window *win, int64_t rows, int padded);
 
 /* Offset of a tap, counted through, from a pixel's base. */
 int64_t cnn_window_tap(const cnn_window *win, const cnn_window_strip *strip, int64_t tap);

@@ -2,8 +2,10 @@
 
 #include <string.h>
 
-/* V (the block's transformed inputs) and M (one panel's products) share L2 with the filters that stream by. */
-enum { BLOCK_BYTES = 640 * 1024, PAD = 16, BLOCK_COLS = 64, ACT_RELU = 1 };
+/* A band is BLOCK_COLS filters. V (the block's transformed inputs) and M (one band's products) are about as large as
+ * L2, while the filters stream by. With many channels V is larger: a block of fewer tiles would have the filters, which
+ * are larger still, stream by too often. */
+enum { BLOCK_BYTES = 640 * 1024, TILES_MIN = 32, PAD = 16, BLOCK_COLS = 64, ACT_RELU = 1 };
 
 /* The cut of a problem into blocks of tiles. */
 typedef struct {
@@ -19,7 +21,7 @@ static cut_t cut_of(const cnn_winograd *g)
     t.positions = t.in * t.in;
     t.tiles = g->n * t.tiles_h * t.tiles_w;
     const int64_t tile_bytes = 4 * t.positions * (g->c + BLOCK_COLS);
-    t.most = cnn_max(1, cnn_min(t.tiles, BLOCK_BYTES / tile_bytes));
+    t.most = cnn_max(1, cnn_min(t.tiles, cnn_max(TILES_MIN, BLOCK_BYTES / tile_bytes)));
     t.blocks = cnn_ceil_div(t.tiles, t.most);
     t.most = t.blocks ? cnn_ceil_div(t.tiles, t.blocks) : 1;
     t.v_step = t.most * g->c + PAD;
@@ -30,12 +32,6 @@ static cut_t cut_of(const cnn_winograd *g)
 int64_t cnn_winograd_filter_size(int size, int64_t c, int64_t k)
 {
     return (int64_t)(size + 2) * (size + 2) * c * cnn_packed_cols(k);
-}
-
-size_t cnn_winograd_local_bytes(const cnn_winograd *g)
-{
-    const cut_t t = cut_of(g);
-    return (size_t)(t.positions * (t.v_step + t.m_step) + g->c) * sizeof(float);
 }
 
 /* Nine rows of `cols` filters from `first` on for channel c: the taps of one row of the packed matrix. */
@@ -86,69 +82,100 @@ static void transform_in(const cnn_winograd *g, const cut_t *t, const float *x, 
         const float *cells[36];
         const int64_t y = i % per_image / t->tiles_w * g->size, z = i % t->tiles_w * g->size;
         cnn_winograd_cells(x, i / per_image, g->h, g->w, g->c, y - g->pad_t, z - g->pad_l, t->in, zeros, cells);
-        (g->size == 4 ? cnn_k->winograd_input_4 : cnn_k->winograd_input_2)(g->c, cells, v + (i - lo) * g->c, t->v_step);
+        (g->size == 4 ? cnn_k->winograd_input_4 : cnn_k->winograd_input_2)(g->c, g->c, g->c, cells, v + (i - lo) * g->c,
+                                                                           t->v_step);
     }
 }
 
-static void multiply(const cnn_winograd *g, const cut_t *t, cnn_panel panel, int64_t m, const float *v, float *products)
+/* A thread's scratch. `row` and `product` point to the first position of each tile of a block, for the products. */
+typedef struct {
+    float *v, *m, *zeros;
+    const float **row;
+    float **product;
+    size_t bytes;
+} scratch_t;
+
+static scratch_t scratch_of(const cnn_winograd *g, const cut_t *t, char *local)
 {
-    static const int64_t no_offset[1] = {0};
-    const int64_t width = (int64_t)panel.nv * cnn_k->vl, tiles = cnn_tile_count(m, panel.nv);
-    const float *filters = g->filters + panel.first * g->c * t->positions;
-    const cnn_epilogue e = {.cols = width};
-    for (int position = 0; position < t->positions; position++, filters += g->c * width) {
-        for (int64_t i = 0; i < tiles; i++) {
-            const float *rows[CNN_MAX_MR];
-            float *c[CNN_MAX_MR];
-            int64_t lo, hi;
-            cnn_tile_at(i, tiles, m, &lo, &hi);
-            for (int64_t r = lo; r < hi; r++) {
-                rows[r - lo] = v + position * t->v_step + r * g->c;
-                c[r - lo] = products + position * t->m_step + r * BLOCK_COLS;
-            }
-            cnn_k->tile[panel.nv][hi - lo](1, no_offset, g->c, rows, 1, filters, width, c, &e);
-        }
+    const size_t table = cnn_align64((size_t)t->most * sizeof(void *));
+    scratch_t s = {
+        .row = (const float **)local, .product = (float **)(local + table), .v = (float *)(local + 2 * table)};
+    s.m = s.v + t->positions * t->v_step;
+    s.zeros = s.m + t->positions * t->m_step;
+    s.bytes = 2 * table + (size_t)(t->positions * (t->v_step + t->m_step) + g->c) * sizeof(float);
+    return s;
+}
+
+static void open_scratch(const cnn_winograd *g, const cut_t *t, const scratch_t *s)
+{
+    memset(s->zeros, 0, (size_t)g->c * sizeof(float));
+    for (int64_t i = 0; i < t->most; i++) {
+        s->row[i] = s->v + i * g->c;
+        s->product[i] = s->m + i * BLOCK_COLS;
     }
 }
 
-static void transform_out(const cnn_winograd *g, const cut_t *t, cnn_panel panel, int64_t lo, int64_t hi,
+/* Products of the block's m tiles with the panels [lo, hi) of a band, position by position: the position's part of V
+ * goes to L1 and serves all of them. */
+static void multiply(const cnn_winograd *g, const cut_t *t, const scratch_t *s, int64_t lo, int64_t hi, int64_t m)
+{
+    const int64_t band = lo * cnn_panel_cols();
+    for (int64_t position = 0; position < t->positions; position++)
+        for (int64_t j = lo; j < hi; j++) {
+            const cnn_panel panel = cnn_panel_at(j, g->k);
+            const int64_t width = (int64_t)panel.nv * cnn_k->vl, tiles = cnn_tile_count(m, panel.nv);
+            const float *filters = g->filters + (panel.first * t->positions + position * width) * g->c;
+            const int64_t offset = position * t->v_step;
+            const cnn_epilogue e = {.first = position * t->m_step + panel.first - band, .cols = width};
+            for (int64_t i = 0, row = 0, height; i < tiles; i++, row += height) {
+                height = cnn_tile_height(i, tiles, m);
+                cnn_k->tile[panel.nv][height](1, &offset, g->c, s->row + row, 1, filters, width, s->product + row, &e);
+            }
+        }
+}
+
+static void transform_out(const cnn_winograd *g, const cut_t *t, int64_t first, int64_t cols, int64_t lo, int64_t hi,
                           const float *products, float *y)
 {
     const int64_t per_image = t->tiles_h * t->tiles_w;
     for (int64_t i = lo; i < hi; i++) {
         const float *cells[16], *addend[16];
         const int64_t row = i % per_image / t->tiles_w * g->size, col = i % t->tiles_w * g->size;
-        cnn_winograd_cells(y + panel.first, i / per_image, g->p, g->q, g->k, row, col, g->size, NULL, cells);
+        cnn_winograd_cells(y + first, i / per_image, g->p, g->q, g->k, row, col, g->size, NULL, cells);
         if (g->addend)
-            cnn_winograd_cells(g->addend + panel.first, i / per_image, g->p, g->q, g->k, row, col, g->size, NULL,
-                               addend);
+            cnn_winograd_cells(g->addend + first, i / per_image, g->p, g->q, g->k, row, col, g->size, NULL, addend);
         (g->size == 4 ? cnn_k->winograd_output_4 : cnn_k->winograd_output_2)(
-            panel.cols, products + (i - lo) * BLOCK_COLS, t->m_step, (float *const *)cells, g->addend ? addend : NULL,
-            g->bias ? g->bias + panel.first : NULL, g->act == ACT_RELU);
+            cols, products + (i - lo) * BLOCK_COLS, t->m_step, (float *const *)cells, g->addend ? addend : NULL,
+            g->bias ? g->bias + first : NULL, g->act == ACT_RELU);
         for (int cell = 0; g->act > ACT_RELU && cell < g->size * g->size; cell++)
             if (cells[cell])
-                cnn_k->unary_fwd(g->act, panel.cols, (float)g->alpha, (float)g->beta, cells[cell],
-                                 (float *)cells[cell]);
+                cnn_k->unary_fwd(g->act, cols, (float)g->alpha, (float)g->beta, cells[cell], (float *)cells[cell]);
     }
+}
+
+size_t cnn_winograd_local_bytes(const cnn_winograd *g)
+{
+    const cut_t t = cut_of(g);
+    return scratch_of(g, &t, NULL).bytes;
 }
 
 void cnn_winograd_run(const cnn_winograd *g, const float *x, float *y, const cnn_team *team)
 {
     const cut_t t = cut_of(g);
-    const int64_t panels = cnn_panel_count(g->k);
-    float *v = (float *)team->local, *products = v + t.positions * t.v_step, *zeros = products + t.positions * t.m_step;
-    memset(zeros, 0, (size_t)g->c * sizeof(float));
+    const int64_t bands = cnn_ceil_div(g->k, BLOCK_COLS), in_band = BLOCK_COLS / cnn_panel_cols();
+    const scratch_t s = scratch_of(g, &t, team->local);
+    open_scratch(g, &t, &s);
     int64_t lo, hi;
-    cnn_team_range(team, t.blocks * panels, &lo, &hi);
-    while (lo < hi) { /* the thread's share of block x panel */
-        const int64_t block = lo / panels, first = lo % panels, last = cnn_min(panels, first + hi - lo);
+    cnn_team_range(team, t.blocks * bands, &lo, &hi);
+    while (lo < hi) { /* the thread's share of block x band */
+        const int64_t block = lo / bands, first = lo % bands, last = cnn_min(bands, first + hi - lo);
         int64_t tile0, tile1;
         cnn_tile_at(block, t.blocks, t.tiles, &tile0, &tile1);
-        transform_in(g, &t, x, tile0, tile1, v, zeros);
+        transform_in(g, &t, x, tile0, tile1, s.v, s.zeros);
         for (int64_t j = first; j < last; j++) {
-            const cnn_panel panel = cnn_panel_at(j, g->k);
-            multiply(g, &t, panel, tile1 - tile0, v, products);
-            transform_out(g, &t, panel, tile0, tile1, products, y);
+            const int64_t panels = cnn_min((j + 1) * in_band, cnn_panel_count(g->k));
+            multiply(g, &t, &s, j * in_band, panels, tile1 - tile0);
+            transform_out(g, &t, j * BLOCK_COLS, cnn_min(BLOCK_COLS, g->k - j * BLOCK_COLS), tile0, tile1, s.m, y);
         }
         lo += last - first;
     }

@@ -29,7 +29,7 @@ size_t cnn_winograd_local_bytes(const cnn_winograd *g);
 void cnn_winograd_pack(int size, int64_t c, int64_t k, const float *w, int turned, float *packed, const cnn_team *team);
 
 /* The gradient of the filters by F(3 x 3, 4 x 4): dw (3, 3, c, k) from x and dy, which has the pitch of y. Uses size 4
- * whatever g->size says; shared holds the sums of all positions. All threads of the team call it. */
+ * whatever g->size says; shared holds sums and transformed tiles. All threads of the team call it. */
 size_t cnn_winograd_weights_shared_bytes(const cnn_winograd *g);
 size_t cnn_winograd_weights_local_bytes(const cnn_winograd *g);
 void cnn_winograd_weights(const cnn_winograd *g, const float *x, const float *dy, float *dw, cnn_team *team);

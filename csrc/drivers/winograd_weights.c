@@ -2,114 +2,164 @@
 
 #include <string.h>
 
-/* Tiles are taken in blocks whose transforms, of one row of positions, stay in L2. */
-enum { BLOCK_BYTES = 512 * 1024, POSITIONS = 36, ROW = 6, SIZE = 4, PAD = 16, BLOCK_COLS = 64 };
+/* The gradient of the filters, a block of tiles after the other: the team transforms x and dy of the block's tiles, and
+ * then sums, for each position of the transformed tile, the products of channels and filters over them. Both are left
+ * in the shared caches in the order in which the products read them: V [position][16 channels][tile][channel] and
+ * Z [position][panel][tile][filter].
+ *
+ * A block is as large as may stay in the last-level cache, but not so small that loading and storing the sums shows. */
+enum { BLOCK_BYTES = 4 * 1024 * 1024, TILES_MIN = 256, POSITIONS = 36, IN = 6, SIZE = 4, LANES = 16, PAD = 16 };
 
 typedef struct {
     int64_t tiles_h, tiles_w, tiles, most; /* tiles of one image, of all, of a block */
-    int64_t v_step, z_step;                /* floats from one position to the next */
+    int64_t v_step, z_step;                /* floats from one position to the next; padded, so that they do not alias */
+    int64_t sums, v, z;                    /* floats of the sums, of V, of Z */
+    int64_t whole;                         /* filters in panels of full width */
 } cut_t;
 
 static cut_t cut_of(const cnn_winograd *g)
 {
+    const int64_t k = cnn_packed_cols(g->k);
     cut_t t = {.tiles_h = cnn_ceil_div(g->p, SIZE), .tiles_w = cnn_ceil_div(g->q, SIZE)};
     t.tiles = g->n * t.tiles_h * t.tiles_w;
-    t.most = cnn_max(1, cnn_min(t.tiles, BLOCK_BYTES / (4 * ROW * (g->c + BLOCK_COLS))));
+    t.most = cnn_max(1, cnn_min(t.tiles, cnn_max(TILES_MIN, BLOCK_BYTES / (4 * POSITIONS * (g->c + k)))));
     t.v_step = t.most * g->c + PAD;
-    t.z_step = t.most * BLOCK_COLS + PAD;
+    t.z_step = t.most * k + PAD;
+    t.sums = POSITIONS * g->c * k;
+    t.v = POSITIONS * t.v_step;
+    t.z = POSITIONS * t.z_step;
+    t.whole = g->k / cnn_panel_cols() * cnn_panel_cols();
     return t;
 }
 
 size_t cnn_winograd_weights_shared_bytes(const cnn_winograd *g)
 {
-    return (size_t)(POSITIONS * g->c * cnn_packed_cols(g->k)) * sizeof(float);
-}
-
-size_t cnn_winograd_weights_local_bytes(const cnn_winograd *g)
-{
     const cut_t t = cut_of(g);
-    return (size_t)(ROW * (t.v_step + t.z_step) + cnn_max(g->c, BLOCK_COLS)) * sizeof(float);
+    return (size_t)(t.sums + t.v + t.z) * sizeof(float);
 }
 
-/* Tiles [lo, hi): the values of one position row of x and, for a panel's filters, of dy. */
-static void transform(const cnn_winograd *g, const cut_t *t, int row, cnn_panel panel, const float *x, const float *dy,
-                      int64_t lo, int64_t hi, float *v, float *z, const float *zeros)
+/* The 4 x 4 cells of dy for tile i of the block: filters in full panels, then those of the narrower last one. */
+static void transform_gradient(const cnn_winograd *g, const cut_t *t, const float *cells[SIZE * SIZE], int64_t i,
+                               float *z)
+{
+    const int64_t width = cnn_panel_cols(), rest = g->k - t->whole;
+    if (t->whole > 0)
+        cnn_k->winograd_gradient_4(t->whole, width, t->most * width, cells, z + i * width, t->z_step);
+    if (rest == 0)
+        return;
+    for (int cell = 0; cell < SIZE * SIZE; cell++)
+        cells[cell] += t->whole;
+    cnn_k->winograd_gradient_4(rest, rest, rest, cells, z + t->whole * t->most + i * rest, t->z_step);
+}
+
+/* Tiles [lo, hi), counted from the block's first. */
+static void transform(const cnn_winograd *g, const cut_t *t, const float *x, const float *dy, int64_t first, int64_t lo,
+                      int64_t hi, float *v, float *z, const float *zeros)
 {
     const int64_t per_image = t->tiles_h * t->tiles_w;
     for (int64_t i = lo; i < hi; i++) {
         const float *cells[POSITIONS];
-        const int64_t image = i / per_image, y0 = i % per_image / t->tiles_w * SIZE, x0 = i % t->tiles_w * SIZE;
-        cnn_winograd_cells(x, image, g->h, g->w, g->c, y0 - g->pad_t, x0 - g->pad_l, ROW, zeros, cells);
-        cnn_k->winograd_input_row_4(row, g->c, cells, v + (i - lo) * g->c, t->v_step);
-        cnn_winograd_cells(dy + panel.first, image, g->p, g->q, g->k, y0, x0, SIZE, zeros, cells);
-        cnn_k->winograd_gradient_row_4(row, panel.cols, cells, z + (i - lo) * BLOCK_COLS, t->z_step);
+        const int64_t tile = first + i, image = tile / per_image;
+        const int64_t y0 = tile % per_image / t->tiles_w * SIZE, x0 = tile % t->tiles_w * SIZE;
+        cnn_winograd_cells(x, image, g->h, g->w, g->c, y0 - g->pad_t, x0 - g->pad_l, IN, zeros, cells);
+        cnn_k->winograd_input_4(g->c, LANES, t->most * LANES, cells, v + i * LANES, t->v_step);
+        cnn_winograd_cells(dy, image, g->p, g->q, g->k, y0, x0, SIZE, zeros, cells);
+        transform_gradient(g, t, cells, i, z);
     }
 }
 
-/* sums[position][c][columns] += v^T z over the m tiles of a block, for the six positions of a row. */
-static void accumulate(const cnn_winograd *g, const cut_t *t, int64_t width, int64_t m, const float *v, const float *z,
-                       float *sums, int first_block)
+/* A thread's scratch. `row` points to each channel of V at the first position. */
+typedef struct {
+    float *zeros;
+    const float **row;
+    float **sum;
+    size_t bytes;
+} scratch_t;
+
+static scratch_t scratch_of(const cnn_winograd *g, char *local)
 {
-    static const int64_t no_offset[1] = {0};
+    const size_t table = cnn_align64((size_t)g->c * sizeof(void *));
+    const size_t zeros = (size_t)cnn_max(g->c, g->k) * sizeof(float);
+    return (scratch_t){(float *)(local + 2 * table), (const float **)local, (float **)(local + table),
+                       2 * table + zeros};
+}
+
+/* sums[c][columns] += V^T Z over the m tiles of a block, at one position and for one panel of `width` columns. */
+static void accumulate(const cnn_winograd *g, const scratch_t *s, int64_t width, int64_t m, int64_t offset,
+                       const float *z, float *sums, int first_block)
+{
     const int nv = (int)(width / cnn_k->vl);
     const int64_t tiles = cnn_tile_count(g->c, nv);
     const cnn_epilogue e = {.cols = width, .accumulate = !first_block};
-    for (int position = 0; position < ROW; position++)
-        for (int64_t i = 0; i < tiles; i++) {
-            const float *rows[CNN_MAX_MR];
-            float *c[CNN_MAX_MR];
-            int64_t lo, hi;
-            cnn_tile_at(i, tiles, g->c, &lo, &hi);
-            for (int64_t r = lo; r < hi; r++) {
-                rows[r - lo] = v + position * t->v_step + r;
-                c[r - lo] = sums + (position * g->c + r) * width;
-            }
-            cnn_k->tile[nv][hi - lo](1, no_offset, m, rows, g->c, z + position * t->z_step, BLOCK_COLS, c, &e);
-        }
+    for (int64_t i = 0; i < g->c; i++)
+        s->sum[i] = sums + i * width;
+    for (int64_t i = 0, c = 0, height; i < tiles; i++, c += height) {
+        height = cnn_tile_height(i, tiles, g->c);
+        cnn_k->tile[nv][height](1, &offset, m, s->row + c, LANES, z, width, s->sum + c, &e);
+    }
 }
 
-/* Sums of one panel: [position][c][columns] behind those of the panels before. */
+/* Sums of one panel, [position][c][columns], behind those of the panels before. */
 static float *sums_of(const cnn_winograd *g, cnn_panel panel, const cnn_team *team)
 {
     return (float *)team->shared + panel.first * g->c * POSITIONS;
 }
 
-/* The thread's share of panel x position row, over all tiles. */
-static void sum_products(const cnn_winograd *g, const cut_t *t, const float *x, const float *dy, const cnn_team *team)
+/* The thread's share of position x panel, over the m tiles of a block. */
+static void sum_products(const cnn_winograd *g, const cut_t *t, const scratch_t *s, int64_t m, const float *z,
+                         int first_block, const cnn_team *team)
 {
-    float *v = (float *)team->local, *z = v + ROW * t->v_step, *zeros = z + ROW * t->z_step;
-    memset(zeros, 0, (size_t)cnn_max(g->c, BLOCK_COLS) * sizeof(float));
+    const int64_t panels = cnn_panel_count(g->k);
     int64_t lo, hi;
-    cnn_team_range(team, cnn_panel_count(g->k) * ROW, &lo, &hi);
+    cnn_team_range(team, POSITIONS * panels, &lo, &hi);
     for (int64_t u = lo; u < hi; u++) {
-        const cnn_panel panel = cnn_panel_at(u / ROW, g->k);
+        const int64_t position = u / panels;
+        const cnn_panel panel = cnn_panel_at(u % panels, g->k);
         const int64_t width = (int64_t)panel.nv * cnn_k->vl;
-        float *sums = sums_of(g, panel, team) + u % ROW * ROW * g->c * width;
-        for (int64_t first = 0; first < t->tiles; first += t->most) {
-            const int64_t last = cnn_min(first + t->most, t->tiles);
-            transform(g, t, (int)(u % ROW), panel, x, dy, first, last, v, z, zeros);
-            accumulate(g, t, width, last - first, v, z, sums, first == 0);
-        }
+        accumulate(g, s, width, m, position * t->v_step, z + position * t->z_step + panel.first * t->most,
+                   sums_of(g, panel, team) + position * g->c * width, first_block);
     }
 }
 
-void cnn_winograd_weights(const cnn_winograd *g, const float *x, const float *dy, float *dw, cnn_team *team)
+/* The thread's share of dw from the sums; without tiles there are none. */
+static void transform_back(const cnn_winograd *g, const cut_t *t, float *dw, const cnn_team *team)
 {
-    const cut_t t = cut_of(g);
-    const int64_t panels = cnn_panel_count(g->k);
-    sum_products(g, &t, x, dy, team);
-    cnn_team_barrier(team);
     int64_t lo, hi;
-    cnn_team_range(team, panels * g->c, &lo, &hi);
+    cnn_team_range(team, cnn_panel_count(g->k) * g->c, &lo, &hi);
     for (int64_t u = lo; u < hi; u++) {
         const cnn_panel panel = cnn_panel_at(u / g->c, g->k);
         const int64_t width = (int64_t)panel.nv * cnn_k->vl, row = u % g->c;
         float *out = dw + row * g->k + panel.first;
-        if (t.tiles == 0)
+        if (t->tiles == 0)
             for (int tap = 0; tap < 9; tap++)
                 memset(out + tap * g->c * g->k, 0, (size_t)panel.cols * sizeof(float));
         else
             cnn_k->winograd_filter_gradient_4(panel.cols, sums_of(g, panel, team) + row * width, g->c * width, out,
                                               g->c * g->k);
     }
+}
+
+size_t cnn_winograd_weights_local_bytes(const cnn_winograd *g)
+{
+    return scratch_of(g, NULL).bytes;
+}
+
+void cnn_winograd_weights(const cnn_winograd *g, const float *x, const float *dy, float *dw, cnn_team *team)
+{
+    const cut_t t = cut_of(g);
+    const scratch_t s = scratch_of(g, team->local);
+    float *v = (float *)team->shared + t.sums, *z = v + t.v;
+    memset(s.zeros, 0, (size_t)cnn_max(g->c, g->k) * sizeof(float));
+    for (int64_t c = 0; c < g->c; c++)
+        s.row[c] = v + c / LANES * t.most * LANES + c % LANES;
+    for (int64_t first = 0; first < t.tiles; first += t.most) {
+        const int64_t m = cnn_min(t.most, t.tiles - first);
+        int64_t lo, hi;
+        cnn_team_range(team, m, &lo, &hi);
+        transform(g, &t, x, dy, first, lo, hi, v, z, s.zeros);
+        cnn_team_barrier(team);
+        sum_products(g, &t, &s, m, z, first == 0, team);
+        cnn_team_barrier(team);
+    }
+    transform_back(g, &t, dw, team);
 }

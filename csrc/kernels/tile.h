@@ -28,9 +28,10 @@
 #define B_4(X) B_3(X) X(3)
 
 #define ZERO(r, j) vf c##r##_##j = {0};
-#define LOAD_C(r, j) c##r##_##j = v_load(c[r] + e->first + j * CNN_VL);
 #define LOAD_B(j) vf b##j = v_load(b + j * CNN_VL);
 #define FMA(r, j) c##r##_##j += a * b##j;
+#define WANT_C(r) __builtin_prefetch(c[r] + e->first, 1);
+#define ADD_C(r, j) c##r##_##j += v_load(c[r] + e->first + j * CNN_VL);
 #define ADD_BIAS(r, j) c##r##_##j += bias##j;
 #define LOAD_BIAS(j) vf bias##j = v_load(e->bias + e->first + j * CNN_VL);
 #define ADD_ADDEND(r, j) c##r##_##j += v_load(e->addend[r] + e->first + j * CNN_VL);
@@ -46,10 +47,10 @@
 #define ZERO_2(r) COLS_2(ZERO, r)
 #define ZERO_3(r) COLS_3(ZERO, r)
 #define ZERO_4(r) COLS_4(ZERO, r)
-#define LOAD_C_1(r) COLS_1(LOAD_C, r)
-#define LOAD_C_2(r) COLS_2(LOAD_C, r)
-#define LOAD_C_3(r) COLS_3(LOAD_C, r)
-#define LOAD_C_4(r) COLS_4(LOAD_C, r)
+#define ADD_C_1(r) COLS_1(ADD_C, r)
+#define ADD_C_2(r) COLS_2(ADD_C, r)
+#define ADD_C_3(r) COLS_3(ADD_C, r)
+#define ADD_C_4(r) COLS_4(ADD_C, r)
 /* One broadcast and its multiply-adds, row by row: one register of A is live at a time. */
 #define STEP_1(r)                                                                                                      \
     {                                                                                                                  \
@@ -118,13 +119,15 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
         cnn_k_unary_fwd(e->act, e->cols, e->alpha, e->beta, c[r] + e->first, c[r] + e->first);
 }
 
-/* What both kinds of tile do after the sum. A narrow tile adds what c holds in finish_narrow, a full one before the
- * sum; the order of the additions differs, so only sums that are always cut at the same columns may accumulate. */
+/* What both kinds of tile do after the sum. */
 #define FINISH(MR, NV)                                                                                                 \
     if (e->cols < NV * CNN_VL) {                                                                                       \
         float spilled[MR * CNN_MAX_NV * CNN_VL];                                                                       \
         ROWS_##MR(SPILL_##NV) finish_narrow(MR, spilled, c, e);                                                        \
     } else {                                                                                                           \
+        if (e->accumulate) {                                                                                           \
+            ROWS_##MR(ADD_C_##NV)                                                                                      \
+        }                                                                                                              \
         if (e->bias) {                                                                                                 \
             B_##NV(LOAD_BIAS) ROWS_##MR(ADD_BIAS_##NV)                                                                 \
         }                                                                                                              \
@@ -140,15 +143,19 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
     if (e->act > ACT_RELU)                                                                                             \
         apply_act(MR, c, e);
 
+/* What c holds is added last: it comes from far away, and a sum that began with it would wait for it. */
+#define START(MR, NV)                                                                                                  \
+    if (e->accumulate) {                                                                                               \
+        ROWS_##MR(WANT_C)                                                                                              \
+    }                                                                                                                  \
+    ROWS_##MR(ZERO_##NV)
+
 #define TILE(MR, NV)                                                                                                   \
     static void tile_##MR##_##NV(int64_t runs, const int64_t *run, int64_t kc, const float *const *rows,               \
                                  int64_t a_step, const float *b, int64_t b_step, float *const *c,                      \
                                  const cnn_epilogue *e)                                                                \
     {                                                                                                                  \
-        ROWS_##MR(ZERO_##NV) if (e->accumulate && e->cols == NV * CNN_VL)                                              \
-        {                                                                                                              \
-            ROWS_##MR(LOAD_C_##NV)                                                                                     \
-        }                                                                                                              \
+        START(MR, NV)                                                                                                  \
         for (int64_t t = 0; t < runs; t++) {                                                                           \
             ROWS_##MR(POINTER) for (int64_t i = 0, at = 0; i < kc; i++, at += a_step, b += b_step)                     \
             {                                                                                                          \
@@ -160,11 +167,9 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
     static void tile_index_##MR##_##NV(int64_t k, const int64_t *index, const float *const *rows, const float *b,      \
                                        int64_t b_step, float *const *c, const cnn_epilogue *e)                         \
     {                                                                                                                  \
-        ROWS_##MR(ZERO_##NV) ROWS_##MR(BASE) if (e->accumulate && e->cols == NV * CNN_VL)                              \
+        START(MR, NV)                                                                                                  \
+        ROWS_##MR(BASE) for (int64_t i = 0; i < k; i++, b += b_step)                                                   \
         {                                                                                                              \
-            ROWS_##MR(LOAD_C_##NV)                                                                                     \
-        }                                                                                                              \
-        for (int64_t i = 0; i < k; i++, b += b_step) {                                                                 \
             const int64_t at = index[i];                                                                               \
             B_##NV(LOAD_B) ROWS_##MR(STEP_##NV)                                                                        \
         }                                                                                                              \

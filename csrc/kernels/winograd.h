@@ -70,11 +70,21 @@ CNN_INLINE void filter_2(const vf g[3], vf u[4])
     u[3] = g[2];
 }
 
+/* Transformed channels go to blocks of `block` of them, block_step apart. */
+#define NEXT_IN_BLOCK                                                                                                  \
+    v += CNN_VL;                                                                                                       \
+    in += CNN_VL;                                                                                                      \
+    if (in == block) {                                                                                                 \
+        v += block_step - block;                                                                                       \
+        in = 0;                                                                                                        \
+    }
+
 /* The same for both tile sizes. SIZE outputs and SIZE + 2 inputs along each axis. */
 #define WINOGRAD(SIZE, IN)                                                                                             \
-    K(winograd_input_##SIZE)(int64_t c, const float *const *cells, float *v, int64_t v_step)                           \
+    K(winograd_input_##SIZE)                                                                                           \
+    (int64_t c, int64_t block, int64_t block_step, const float *const *cells, float *v, int64_t v_step)                \
     {                                                                                                                  \
-        for (int64_t at = 0; at < c; at += CNN_VL) {                                                                   \
+        for (int64_t at = 0, in = 0; at < c; at += CNN_VL) {                                                           \
             vf t[IN][IN], x[IN], y[IN];                                                                                \
             for (int j = 0; j < IN; j++) {                                                                             \
                 for (int i = 0; i < IN; i++)                                                                           \
@@ -86,8 +96,9 @@ CNN_INLINE void filter_2(const vf g[3], vf u[4])
             for (int i = 0; i < IN; i++) {                                                                             \
                 input_##SIZE(t[i], y);                                                                                 \
                 for (int j = 0; j < IN; j++)                                                                           \
-                    v_store(v + (i * IN + j) * v_step + at, y[j]);                                                     \
+                    v_store(v + (i * IN + j) * v_step, y[j]);                                                          \
             }                                                                                                          \
+            NEXT_IN_BLOCK                                                                                              \
         }                                                                                                              \
     }                                                                                                                  \
     K(winograd_output_##SIZE)                                                                                          \
@@ -144,22 +155,7 @@ WINOGRAD(2, 4)
 /* --- F(3x3, 4x4): the gradient of the filters ------------------------------------------------------------------- */
 
 /* The gradient of the forward pass y = A^T [(G w G^T) . (B^T x B)] A is dw = G^T [(B^T x B) . (A dy A^T)] G, the
- * product summed over all tiles. Position rows are made one at a time, so that few sums are live while many tiles go
- * by. */
-static const float input_rows_4[6][6] = {
-    {1.0f, 0.0f, -2.5f, 0.0f, 1.0f, 0.0f},           {0.0f, -SQRT_TWO, -2.0f, SQRT_HALF, 1.0f, 0.0f},
-    {0.0f, SQRT_TWO, -2.0f, -SQRT_HALF, 1.0f, 0.0f}, {0.0f, -SQRT_HALF, -0.5f, SQRT_TWO, 1.0f, 0.0f},
-    {0.0f, SQRT_HALF, -0.5f, -SQRT_TWO, 1.0f, 0.0f}, {0.0f, 1.0f, 0.0f, -2.5f, 0.0f, 1.0f},
-};
-static const float gradient_rows_4[6][4] = {
-    {1.0f, 0.0f, 0.0f, 0.0f},
-    {1.0f, SQRT_HALF, 0.5f, 0.5f * SQRT_HALF},
-    {1.0f, -SQRT_HALF, 0.5f, -0.5f * SQRT_HALF},
-    {1.0f, SQRT_TWO, 2.0f, 2.0f * SQRT_TWO},
-    {1.0f, -SQRT_TWO, 2.0f, -2.0f * SQRT_TWO},
-    {0.0f, 0.0f, 0.0f, 1.0f},
-};
-
+ * product summed over all tiles. */
 CNN_INLINE void gradient_4(const vf g[4], vf z[6])
 {
     const vf even_a = g[0] + 0.5f * g[2], odd_a = SQRT_HALF * g[1] + (0.5f * SQRT_HALF) * g[3];
@@ -180,27 +176,27 @@ CNN_INLINE void filter_gradient_4(const vf u[6], vf g[3])
     g[2] = (-1.0f / 3.0f) * sum_a + (1.0f / 3.0f) * sum_b + u[5];
 }
 
-/* The six values of position row `row`, at v, v + v_step, ..., of one tile of inputs (6 x 6 cells) or gradients (4 x
- * 4). */
-#define WINOGRAD_ROW(NAME, IN, FULL)                                                                                   \
-    K(winograd_##NAME##_row_4)(int64_t row, int64_t c, const float *const *cells, float *v, int64_t v_step)            \
-    {                                                                                                                  \
-        const float *first = NAME##_rows_4[row];                                                                       \
-        for (int64_t at = 0; at < c; at += CNN_VL) {                                                                   \
-            vf t[IN], y[6];                                                                                            \
-            for (int j = 0; j < IN; j++) {                                                                             \
-                t[j] = first[0] * v_load(cells[j] + at);                                                               \
-                for (int i = 1; i < IN; i++)                                                                           \
-                    t[j] += first[i] * v_load(cells[i * IN + j] + at);                                                 \
-            }                                                                                                          \
-            FULL(t, y);                                                                                                \
-            for (int j = 0; j < 6; j++)                                                                                \
-                v_store(v + j * v_step + at, y[j]);                                                                    \
-        }                                                                                                              \
+/* A dy A^T of a tile of 4 x 4 cells. */
+K(winograd_gradient_4)
+(int64_t k, int64_t block, int64_t block_step, const float *const *cells, float *v, int64_t v_step)
+{
+    for (int64_t at = 0, in = 0; at < k; at += CNN_VL) {
+        vf t[6][4], g[4], z[6];
+        for (int j = 0; j < 4; j++) {
+            for (int i = 0; i < 4; i++)
+                g[i] = v_load(cells[i * 4 + j] + at);
+            gradient_4(g, z);
+            for (int i = 0; i < 6; i++)
+                t[i][j] = z[i];
+        }
+        for (int i = 0; i < 6; i++) {
+            gradient_4(t[i], z);
+            for (int j = 0; j < 6; j++)
+                v_store(v + (i * 6 + j) * v_step, z[j]);
+        }
+        NEXT_IN_BLOCK
     }
-
-WINOGRAD_ROW(input, 6, input_4)
-WINOGRAD_ROW(gradient, 4, gradient_4)
+}
 
 /* The nine taps of `cols` filters from the 36 summed products at u, u + u_step, ... */
 K(winograd_filter_gradient_4)(int64_t cols, const float *u, int64_t u_step, float *taps, int64_t tap_step)
