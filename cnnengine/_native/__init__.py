@@ -37,9 +37,8 @@ def packed_size(name, fields):
     """Floats that the output of an operation that packs weights takes with the ISA in use."""
     if name != "matmul_pack":
         rows, cols = ("c", "k") if name == "conv2d_pack" else ("k", "c")
-        taps = fields["t"] * fields["r"] * fields["s"]
-        taps = (taps, 36, 16)[fields["algorithm"]]  # of Winograd's algorithms: the positions of a transformed tile
-        return taps * fields[rows] * packed_cols(fields[cols] // fields["groups"])
+        taps = (fields["r"] * fields["s"], 36, 16)[fields["algorithm"]]  # Winograd's: positions of a transformed tile
+        return fields["t"] * taps * fields[rows] * packed_cols(fields[cols] // fields["groups"])
     batch = fields["batch"] if fields["b_batched"] else 1
     return batch * fields["k"] * packed_cols(fields["n"])
 

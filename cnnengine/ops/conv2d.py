@@ -30,13 +30,15 @@ def _window_fields(attrs):
 
 def _algorithm(f, role):
     """How to compute the forward pass, or the backward pass for "data" or "weights", from the other fields."""
-    strides, dilation = (f["stride_h"], f["stride_w"]), (f["dilation_h"], f["dilation_w"])
+    strides = (f["stride_f"], f["stride_h"], f["stride_w"])
+    dilation = (f["dilation_f"], f["dilation_h"], f["dilation_w"])
     kernel, pads = (f["r"], f["s"]), (f["pad_t"], f["pad_l"])
-    if f["f"] > 1 or not conv_algorithm.applies(kernel, strides, dilation, f["groups"], f["c"], f["k"], pads):
+    if not conv_algorithm.applies(kernel, strides, dilation, f["groups"], f["c"], f["k"], pads):
         return conv_algorithm.DIRECT
     if role == "weights":
         return conv_algorithm.choose_for_weights(f["p"], f["q"])
-    return conv_algorithm.choose(*((f["h"], f["w"]) if role == "data" else (f["p"], f["q"])), f["c"], f["k"])
+    size = (f["h"], f["w"]) if role == "data" else (f["p"], f["q"])
+    return conv_algorithm.choose(*size, f["t"] * f["c"], f["k"])
 
 
 # Fields with one value a spatial axis, and what an axis that is not there has.

@@ -161,19 +161,21 @@ cnn_winograd cnn_conv_winograd(const cnn_conv2d *d, int turned)
     cnn_winograd g = {
         .size = d->algorithm == CNN_WINOGRAD_4 ? 4 : 2, .n = d->n, .act = d->act, .alpha = d->alpha, .beta = d->beta};
     if (turned) {
-        g.h = d->p, g.w = d->q, g.c = d->k, g.k = d->c, g.p = d->h, g.q = d->w;
-        g.pad_t = 2 - d->pad_t, g.pad_l = 2 - d->pad_l;
+        g.f = d->o, g.h = d->p, g.w = d->q, g.c = d->k, g.k = d->c, g.o = d->f, g.p = d->h, g.q = d->w;
+        g.pad_f = d->t - 1 - d->pad_f, g.pad_t = 2 - d->pad_t, g.pad_l = 2 - d->pad_l;
     } else {
-        g.h = d->h, g.w = d->w, g.c = d->c, g.k = d->k, g.p = d->p, g.q = d->q;
-        g.pad_t = d->pad_t, g.pad_l = d->pad_l;
+        g.f = d->f, g.h = d->h, g.w = d->w, g.c = d->c, g.k = d->k, g.o = d->o, g.p = d->p, g.q = d->q;
+        g.pad_f = d->pad_f, g.pad_t = d->pad_t, g.pad_l = d->pad_l;
     }
+    g.t = d->t;
+    g.depth = g.t * g.c;
     return g;
 }
 
 cnn_workspace cnn_conv_winograd_workspace(const cnn_conv2d *d, int turned)
 {
     const cnn_winograd g = cnn_conv_winograd(d, turned);
-    const size_t filters = (size_t)cnn_winograd_filter_size(g.size, g.c, g.k) * sizeof(float);
+    const size_t filters = (size_t)cnn_winograd_filter_size(g.size, g.depth, g.k) * sizeof(float);
     return (cnn_workspace){d->packed ? 0 : filters, cnn_winograd_local_bytes(&g)};
 }
 
@@ -184,7 +186,7 @@ void cnn_conv_winograd_run(const cnn_conv2d *d, int turned, void *const *buf, cn
     g.bias = buf[2];
     g.addend = buf[3];
     if (!d->packed) {
-        cnn_winograd_pack(g.size, d->c, d->k, buf[1], turned, (float *)team->shared, team);
+        cnn_winograd_pack(g.size, d->t, d->c, d->k, buf[1], turned, (float *)team->shared, team);
         g.filters = (float *)team->shared;
         cnn_team_barrier(team);
     }
@@ -225,7 +227,7 @@ static void conv2d_pack(const void *desc, void *const *buf, cnn_team *team)
     if (d->algorithm == CNN_DIRECT)
         pack_forward(d, buf[0], buf[1], team);
     else
-        cnn_winograd_pack(cnn_conv_winograd(d, 0).size, d->c, d->k, buf[0], 0, buf[1], team);
+        cnn_winograd_pack(cnn_conv_winograd(d, 0).size, d->t, d->c, d->k, buf[0], 0, buf[1], team);
 }
 
 const cnn_op cnn_ops_conv2d[] = {

@@ -190,5 +190,5 @@ void cnn_conv2d_bwd_data_pack(const void *desc, void *const *buf, cnn_team *team
     if (d->algorithm == CNN_DIRECT)
         pack_classes(d, buf[0], buf[1], team);
     else
-        cnn_winograd_pack(cnn_conv_winograd(d, 1).size, d->c, d->k, buf[0], 1, buf[1], team);
+        cnn_winograd_pack(cnn_conv_winograd(d, 1).size, d->t, d->c, d->k, buf[0], 1, buf[1], team);
 }

@@ -249,23 +249,36 @@ def _conv_packs(name, fields):
         _add(op, name, fields, [w], [w])
 
 
+def _frames(f, t, stride=1, dilation=1, pad=(0, 0)):
+    """Fields of the first of three axes; pad is before, behind."""
+    o = (f + sum(pad) - (t - 1) * dilation - 1) // stride + 1
+    return {"f": f, "t": t, "o": o, "stride_f": stride, "dilation_f": dilation, "pad_f": pad[0]}
+
+
 _ONE_FRAME = {"f": 1, "t": 1, "o": 1, "stride_f": 1, "dilation_f": 1, "pad_f": 0}
 _PLAIN_CONV = {"algorithm": 0, "packed": 0, **_ONE_FRAME}
 
-#             name         windows            n  c   k
+#             name         windows            n  c   k   frames
 _WINOGRAD = [
-    ("same", "same", 2, 16, 32),
-    ("empty", "same", 0, 16, 16),
-    ("valid", "winograd_valid", 3, 32, 16),
-    ("uneven_pad", "winograd_pad", 2, 16, 80),
-    ("large", "large", 3, 64, 48),
+    ("same", "same", 2, 16, 32, {}),
+    ("empty", "same", 0, 16, 16, {}),
+    ("valid", "winograd_valid", 3, 32, 16, {}),
+    ("uneven_pad", "winograd_pad", 2, 16, 80, {}),
+    ("large", "large", 3, 64, 48, {}),
+    ("3d", "same", 2, 16, 32, _frames(4, 3, pad=(1, 1))),
+    ("3d_empty", "same", 0, 16, 16, _frames(4, 3)),
+    ("3d_valid", "winograd_valid", 2, 32, 16, _frames(5, 2)),
+    ("3d_uneven_pad", "winograd_pad", 2, 16, 80, _frames(3, 4, pad=(1, 3))),
+    ("3d_outside", "same", 2, 16, 16, _frames(1, 2, pad=(2, 2))),
+    ("3d_cut_off", "same", 2, 16, 16, {**_frames(4, 2), "f": 6}),
 ]
 
 
 def _winograd_cases():
     for algorithm in (1, 2):
-        for name, windows, n, c, k in _WINOGRAD:
-            fields = {**ALL_WINDOWS[windows], "n": n, "c": c, "k": k, "groups": 1, **_PLAIN_CONV, **NO_ACT}
+        for name, windows, n, c, k, frames in _WINOGRAD:
+            sizes = {"n": n, "c": c, "k": k, "groups": 1}
+            fields = {**ALL_WINDOWS[windows], **sizes, **_PLAIN_CONV, **frames, **NO_ACT}
             fields["algorithm"] = algorithm
             x, w, y = _conv_shapes(fields)
             name = f"winograd_{algorithm}_{name}"
@@ -277,12 +290,6 @@ def _winograd_cases():
         for act in ("relu", "tanh"):
             for case in (_conv_fwd, _conv_data):
                 case(f"winograd_{algorithm}_epilogue_{act}", fields, True, True, ACTS[act])
-
-
-def _frames(f, t, stride=1, dilation=1, pad=(0, 0)):
-    """Fields of the first of three axes; pad is before, behind."""
-    o = (f + sum(pad) - (t - 1) * dilation - 1) // stride + 1
-    return {"f": f, "t": t, "o": o, "stride_f": stride, "dilation_f": dilation, "pad_f": pad[0]}
 
 
 #        name                 frames                                      windows              n  c   k  groups

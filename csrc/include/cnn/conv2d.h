@@ -10,7 +10,7 @@
  * shape. Zero padding of pad_f frames in front, pad_t rows above and pad_l columns left; behind, below and right as o, p
  * and q ask for. The transposed convolution is conv2d_bwd_data, from o x p x q to f x h x w.
  *
- * algorithm: how to compute. Winograd's is for single frames and 3 x 3 kernels of stride, dilation and groups 1 with channels and filters
+ * algorithm: how to compute. Winograd's is for kernels of 3 x 3, or t x 3 x 3, of stride, dilation and groups 1 with channels and filters
  * that are multiples of 16; weights packed for one algorithm fit no other. bwd_weights has F(3, 4) for both of
  * Winograd's. */
 #ifndef CNN_CONV2D_H
