@@ -128,6 +128,32 @@ _CONV_TRAINING = [
 ]
 
 
+_CONV_PACKS = {"conv2d_fwd": "conv2d_pack", "conv2d_bwd_data": "conv2d_bwd_data_pack"}
+
+# Transposed convolutions and, beside each, the convolution that it is the transpose of: the same multiplications.
+#         network         n   h    c     k  r  stride; h and c are those of the larger map
+_CONV_TRANSPOSE = [
+    ("U-Net", 1, 64, 128, 256, 2, 2),
+    ("U-Net", 1, 128, 64, 128, 2, 2),
+    ("DCGAN", 16, 16, 128, 256, 4, 2),
+    ("DCGAN", 16, 64, 3, 64, 4, 2),
+    ("autoencoder", 16, 28, 32, 64, 3, 2),
+    ("autoencoder", 16, 28, 32, 64, 3, 1),
+]
+
+
+# Convolutions of volumes and, beside each, one in two dimensions with as many multiplications.
+#         network           n  f   h   c    k   t  r  stride, and of the one beside: n  h  c  k  r  stride
+_CONV_3D = [
+    ("C3D", (1, 16, 56, 64, 128, 3, 3, 1), (16, 56, 192, 128, 3, 1)),
+    ("C3D", (1, 8, 28, 128, 256, 3, 3, 1), (8, 28, 384, 256, 3, 1)),
+    ("C3D", (1, 2, 7, 512, 512, 3, 3, 1), (2, 7, 1536, 512, 3, 1)),
+    ("3-D ResNet-18", (1, 16, 56, 64, 128, 3, 3, 2), (8, 56, 192, 128, 3, 2)),
+    ("R(2+1)D", (1, 8, 28, 144, 128, 3, 1, 1), (8, 28, 432, 128, 1, 1)),
+    ("3-D U-Net", (1, 32, 32, 32, 32, 3, 3, 1), (32, 32, 96, 32, 3, 1)),
+]
+
+
 def _window(h, r, stride):
     """Output size of a square window with "same" padding, and the padding before."""
     (p, _), pads = window_shape((h, h), (r, r), (stride, stride), (1, 1), "same")
@@ -154,9 +180,16 @@ def _conv():
         if channels > 3:  # no network asks for the gradient of its pictures
             _conv_case("conv2d_bwd_data", label, *sizes)
         _conv_case("conv2d_bwd_weights", label, *sizes)
+    for network, *sizes in _CONV_TRANSPOSE:
+        for op, what in (("conv2d_bwd_data", "transposed"), ("conv2d_fwd", "plain")):
+            _conv_case(op, f"{_conv_label(network, *sizes)} {what}", *sizes, packed=1)
+    for network, volume, flat in _CONV_3D:
+        _volume_case(f"{network}: ", *volume)
+        _conv_case("conv2d_fwd", f"{_conv_label(network, *flat)} beside 3-D", *flat, packed=1)
     w = (3, 3, 512, 512)
-    fields = _window_fields("conv2d_fwd", (1, 7, 7, 512), w, 7, (1, 1), 1, packed=1)
-    _add("conv2d_pack", f"ResNet-50: {_times(*w)}", fields, [w], [w])
+    for op, pack in _CONV_PACKS.items():
+        fields = _window_fields(op, (1, 7, 7, 512), w, 7, (1, 1), 1, packed=1)
+        _add(pack, f"ResNet-50: {_times(*w)}", fields, [w], [w])
 
 
 def _conv_case(op, label, n, h, c, k, r, stride, packed=0):
@@ -164,11 +197,28 @@ def _conv_case(op, label, n, h, c, k, r, stride, packed=0):
     x, w, y = (n, h, h, c), (r, r, c, k), (n, p, p, k)
     buffers = {
         "conv2d_fwd": ([x, w, (k,), None], [y]),
-        "conv2d_bwd_data": ([y, w], [x]),
+        "conv2d_bwd_data": ([y, w, (c,) if packed else None, None], [x]),
         "conv2d_bwd_weights": ([x, y], [w]),
     }
     fields = _window_fields(op, x, w, p, pads, stride, packed)
-    _add(op, label, fields, *buffers[op], 2 * prod(y) * r * r * c, "conv2d_pack" if packed else None)
+    _add(op, label, fields, *buffers[op], 2 * prod(y) * r * r * c, _CONV_PACKS[op] if packed else None)
+
+
+def _volume_case(label, n, f, h, c, k, t, r, stride):
+    (o, p, _), pads = window_shape((f, h, h), (t, r, r), (stride,) * 3, (1,) * 3, "same")
+    x, w, y = (n, f, h, h, c), (t, r, r, c, k), (n, o, p, p, k)
+    attrs = {"x_shape": x, "w_shape": w, "pq": (o, p, p), "window": (*(stride,) * 3, 1, 1, 1, *pads), "groups": 1}
+    label += f"{_times(*x)} * {_times(*w)}" + (f" /{stride}" if stride > 1 else "")
+    flops = 2 * prod(y) * t * r * r * c
+    buffers = {
+        "conv2d_fwd": ([x, w, (k,), None], [y]),
+        "conv2d_bwd_data": ([y, w, None, None], [x]),
+        "conv2d_bwd_weights": ([x, y], [w]),
+    }
+    for op, (inputs, outputs) in buffers.items():
+        pack = _CONV_PACKS.get(op)
+        fields = OPS[op].fields([], [], attrs | {"packed": int(pack is not None)})
+        _add(op, label, fields, inputs, outputs, flops, pack)
 
 
 #         network        n   h    c  r stride

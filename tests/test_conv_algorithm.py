@@ -19,9 +19,14 @@ def algorithm():
 
 
 def _fields(n, size, c, k, algorithm):
-    names = ("stride_h", "stride_w", "dilation_h", "dilation_w", "pad_t", "pad_l", "groups")
+    names = ("f", "t", "o", "stride_f", "stride_h", "stride_w", "dilation_f", "dilation_h", "dilation_w")
+    names += ("pad_t", "pad_l", "groups")
     fields = {"n": n, "h": size, "w": size, "c": c, "k": k, "r": 3, "s": 3, "p": size, "q": size}
-    return fields | dict.fromkeys(names, 1) | {"algorithm": algorithm, "packed": 0, "act": 0, "alpha": 0.0, "beta": 0.0}
+    return (
+        fields
+        | dict.fromkeys(names, 1)
+        | {"algorithm": algorithm, "pad_f": 0, "packed": 0, "act": 0, "alpha": 0.0, "beta": 0.0}
+    )
 
 
 def _exact(x, w):

@@ -67,6 +67,17 @@ def _conv(**kw):
     return lambda x, w, b: ops.conv(x, w, bias=b, **kw)
 
 
+def _conv_transpose(**kw):
+    return lambda x, w, b: ops.conv_transpose(x, w, bias=b, **kw)
+
+
+def _conv_gradient(dy, w):
+    """The gradient of a convolution by its input, which depends on the kernel and on what arrives."""
+    x = ops.zeros((2, 5, 4, 3)) * dy[0, 0, 0, 0]
+    loss = ops.sum(ops.multiply(ops.conv(x, w, strides=2, padding="same"), dy))
+    return gradients(CONTEXT.tracer.graph, loss, [x])[0]
+
+
 LABELS = np.array([[1, 0, 4], [2, 2, 3]])
 # id: function of the values, shapes of the values
 GRADIENTS = {
@@ -116,6 +127,17 @@ GRADIENTS = {
     "conv-depthwise_groups": (_conv(), (2, 4, 4, 3), (2, 2, 1, 6), (6,)),
     "conv-first": (_conv(data_format="channels_first"), (2, 3, 5, 4), (3, 2, 3, 4), (4,)),
     "conv-1d_causal": (_conv(padding="causal", dilation_rate=2), (2, 7, 3), (3, 3, 4), (4,)),
+    "conv_transpose": (_conv_transpose(strides=2, padding="same"), (2, 3, 4, 3), (3, 2, 4, 3), (4,)),
+    "conv_transpose-3x3": (_conv_transpose(), (1, 7, 7, 4), (3, 3, 4, 4), (4,)),
+    "conv_transpose-dilated": (_conv_transpose(dilation_rate=(2, 1)), (2, 4, 3, 3), (3, 2, 4, 3), (4,)),
+    "conv_transpose-stride_over_kernel": (_conv_transpose(strides=3), (2, 3, 2, 3), (2, 2, 4, 3), (4,)),
+    "conv_transpose-1d": (_conv_transpose(strides=3, output_padding=2), (2, 4, 3), (4, 2, 3), (2,)),
+    "conv-3d": (_conv(strides=(2, 1, 2), padding="same"), (2, 3, 4, 5, 2), (3, 3, 2, 2, 3), (3,)),
+    "conv-3d_groups": (_conv(), (1, 3, 4, 3, 4), (2, 2, 2, 2, 6), (6,)),
+    "conv_transpose-3d": (_conv_transpose(strides=2), (2, 2, 3, 2, 3), (2, 3, 2, 2, 3), (2,)),
+    "max_pool-3d": (lambda x: ops.max_pool(x, 3, 2, "same"), (2, 4, 6, 5, 3)),
+    "average_pool-3d": (lambda x: ops.average_pool(x, (2, 3, 2), 2, "same"), (2, 4, 6, 5, 3)),
+    "conv-of_gradient": (_conv_gradient, (2, 3, 2, 4), (3, 2, 3, 4)),
     "conv-border": (lambda x, w: conv2d(x, w, padding=(1, 1)), (1, 4, 4, 2), (3, 3, 2, 2)),
     "depthwise": (lambda x, w, b: ops.depthwise_conv(x, w, 2, "same", bias=b), (2, 5, 6, 3), (3, 2, 3, 2), (6,)),
     "max_pool": (lambda x: ops.max_pool(x, 3, 2, "same"), (2, 6, 5, 3)),

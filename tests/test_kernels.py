@@ -65,9 +65,12 @@ def test_kernel_is_within_bounds_and_threads_change_no_bit(isa, op, case):
             assert_same_bits(one, other)
 
 
-@pytest.mark.parametrize(("op", "case"), _params(["conv2d_fwd", "matmul_fwd"]))
+PACKS = {"conv2d_fwd": "conv2d_pack", "conv2d_bwd_data": "conv2d_bwd_data_pack", "matmul_fwd": "matmul_pack"}
+
+
+@pytest.mark.parametrize(("op", "case"), _params(PACKS))
 def test_packed_weights_change_no_bit(isa, op, case):
-    pack = op.replace("_fwd", "_pack")
+    pack = PACKS[op]
     x, w, *rest = case.inputs
     for threads in (1, 3):
         packed = np.full(native.packed_size(pack, case.fields), np.nan, np.float32)
@@ -129,6 +132,7 @@ IN_PLACE = [
     ("dropout", "x", "y"),
     ("matmul_fwd", "addend", "y"),
     ("conv2d_fwd", "addend", "y"),
+    ("conv2d_bwd_data", "addend", "dx"),
 ]
 
 

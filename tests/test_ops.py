@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -220,13 +221,27 @@ def _window_cases():
         yield f"conv-1d_{id}", "conv", kw, (2, 9, 4), (3, 4, 5)
         yield f"conv-2d_{id}", "conv", kw, (2, 7, 8, 4), (3, 2, 4, 5)
         yield f"conv-groups_{id}", "conv", kw, (2, 7, 8, 4), (3, 2, 2, 6)
+        yield f"conv_transpose-1d_{id}", "conv_transpose", kw, (2, 5, 4), (3, 5, 4)
+        yield f"conv_transpose-2d_{id}", "conv_transpose", kw, (2, 4, 5, 4), (3, 2, 5, 4)
+        yield f"conv-3d_{id}", "conv", kw, (2, 5, 7, 6, 4), (2, 3, 2, 4, 5)
+        yield f"conv_transpose-3d_{id}", "conv_transpose", kw, (2, 3, 4, 2, 4), (2, 3, 2, 5, 4)
         yield f"depthwise_conv-1d_{id}", "depthwise_conv", kw, (2, 9, 4), (3, 4, 2)
         yield f"depthwise_conv-2d_{id}", "depthwise_conv", kw, (2, 7, 8, 3), (3, 3, 3, 2)
         if id != "dilation":
             yield f"separable_conv-2d_{id}", "separable_conv", kw, (2, 7, 8, 3), (3, 3, 3, 2), (1, 1, 6, 5)
             for pool in ("max_pool", "average_pool"):
                 yield f"{pool}-1d_{id}", pool, kw | {"pool_size": 3}, (2, 9, 4)
+                yield f"{pool}-3d_{id}", pool, kw | {"pool_size": (3, 2, 3)}, (2, 5, 7, 8, 4)
                 yield f"{pool}-2d_{id}", pool, kw | {"pool_size": (3, 2)}, (2, 7, 8, 4)
+    yield "conv_transpose-first", "conv_transpose", _FIRST | {"strides": 2}, (2, 4, 5, 3), (3, 2, 5, 4)
+    for padding, extra in product(("valid", "same"), (0, 1)):
+        kw = {
+            "data_format": "channels_last",
+            "strides": (3, 2),
+            "padding": padding,
+            "output_padding": (extra + 1, extra),
+        }
+        yield f"conv_transpose-output_{padding}_{extra}", "conv_transpose", kw, (2, 3, 4, 2), (4, 3, 3, 2)
     yield "conv-2d_first", "conv", _FIRST, (2, 4, 7, 8), (3, 2, 4, 5)
     yield "conv-1d_first", "conv", _FIRST | {"padding": "same"}, (2, 4, 9), (3, 4, 5)
     yield "max_pool-first", "max_pool", _FIRST | {"pool_size": 2}, (2, 4, 7, 8)

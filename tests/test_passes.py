@@ -12,7 +12,7 @@ from cnnengine.graph.passes.fold_batch_norm import fold_batch_norm
 from cnnengine.graph.passes.fuse_epilogue import fuse_epilogue
 from cnnengine.graph.trace import trace
 from cnnengine.ops.batch_norm import batch_normalise, batch_stats
-from cnnengine.ops.conv2d import conv2d, depthwise2d
+from cnnengine.ops.conv2d import conv2d, conv2d_transpose, depthwise2d
 from cnnengine.ops.matmul import dense
 from tests.support.programs import names, normal, run, run64, specs_of, traced
 
@@ -68,6 +68,7 @@ def test_one_used_output_keeps_a_node():
 W, DEPTHWISE, VECTOR = normal(3, 3, 4, 4), normal(3, 3, 4, 1), np.full(4, 0.5, np.float32)
 PRODUCERS = {
     "conv2d_fwd": lambda x: conv2d(x, W, VECTOR, padding="same"),
+    "conv2d_bwd_data": lambda x: conv2d_transpose(x, W, VECTOR, padding="same"),
     "depthwise2d_fwd": lambda x: depthwise2d(x, DEPTHWISE, VECTOR, padding="same"),
     "matmul_fwd": lambda x: ops.matmul(x, W[0, 0]),
     "batch_norm_fwd": lambda x: batch_normalise(x, VECTOR, VECTOR, VECTOR, VECTOR),
@@ -203,6 +204,7 @@ FOLDED = {
     "no_bias": (lambda x: batch_normalise(conv2d(x, KERNEL), MEAN, VAR, GAMMA, BETA), "conv2d_fwd"),
     "no_gamma": (lambda x: batch_normalise(conv2d(x, KERNEL, BIAS), MEAN, VAR, None, BETA, 0.1), "conv2d_fwd"),
     "nothing": (lambda x: batch_normalise(conv2d(x, KERNEL), MEAN, VAR), "conv2d_fwd"),
+    "transposed": (lambda x: batch_normalise(conv2d_transpose(x, KERNEL, BIAS), MEAN, VAR, GAMMA), "conv2d_bwd_data"),
     "groups": (lambda x: batch_normalise(conv2d(x, GROUPED, BIAS, groups=2), MEAN, VAR, GAMMA), "conv2d_fwd"),
     "two": (
         lambda x: batch_normalise(conv2d(batch_normalise(conv2d(x, KERNEL), MEAN, VAR), KERNEL), VAR, MEAN, GAMMA),

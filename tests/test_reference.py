@@ -88,15 +88,15 @@ def _normal(shape):
 
 
 def _image(f):
-    return f["n"], f["h"], f["w"], f["c"]
+    return f["n"] * f.get("f", 1), f["h"], f["w"], f["c"]
 
 
 @pytest.mark.parametrize(("f", "inputs"), _cases("conv2d_bwd_data"))
 def test_conv2d_gradients(f, inputs):
-    dy, w = inputs
+    (dy, w, *_), f = inputs, f | {"act": 0}
     x = _normal(_image(f))
     dx, dw = (
-        reference("conv2d_bwd_data", f, [dy, w], x.shape),
+        reference("conv2d_bwd_data", f, [dy, w, None, None], x.shape),
         reference("conv2d_bwd_weights", f, [x, dy], w.shape),
     )
     check_gradient(lambda x: reference("conv2d_fwd", f, [x, w, None, None], dy.shape), x, dy, dx)

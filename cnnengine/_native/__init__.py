@@ -34,14 +34,11 @@ __all__ = [
 
 
 def packed_size(name, fields):
-    """Floats that the output of `conv2d_pack` or `matmul_pack` takes with the ISA in use."""
-    if name == "conv2d_pack":
-        positions = (0, 36, 16)[fields["algorithm"]]  # of a transformed tile, by conv2d.h's numbers
-        if positions:
-            return positions * fields["c"] * packed_cols(fields["k"])
-        groups = fields["groups"]
-        rows = fields["r"] * fields["s"] * (fields["c"] // groups)
-        return groups * rows * packed_cols(fields["k"] // groups)
+    """Floats that the output of an operation that packs weights takes with the ISA in use."""
+    if name != "matmul_pack":
+        rows, cols = ("c", "k") if name == "conv2d_pack" else ("k", "c")
+        taps = (fields["r"] * fields["s"], 36, 16)[fields["algorithm"]]  # Winograd's: positions of a transformed tile
+        return fields["t"] * taps * fields[rows] * packed_cols(fields[cols] // fields["groups"])
     batch = fields["batch"] if fields["b_batched"] else 1
     return batch * fields["k"] * packed_cols(fields["n"])
 

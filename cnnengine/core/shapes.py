@@ -71,3 +71,48 @@ def window_shape(spatial, kernel, strides, dilation, padding, what="window"):
         outs.append(out)
         befores.append(before)
     return tuple(outs), tuple(befores)
+
+
+def transposed_output(size, kernel, stride, dilation, padding, output_padding=None):
+    """Outputs of a transposed convolution along one axis and the padding before them: (out, before).
+
+    With k_eff = (kernel - 1) * dilation + 1 and n cells "valid" makes (n - 1) * stride + k_eff + output_padding
+    outputs, "same" (n - 1) * stride + k_eff % 2 + output_padding, of which up to k_eff - 1 are cut off before. Without
+    output_padding they make (n - 1) * stride + max(k_eff, stride) and n * stride.
+
+    Args:
+        size: cells along the axis, or None when it is open (then out is None).
+
+    Raises:
+        ConfigError: unknown padding.
+    """
+    reach = (kernel - 1) * dilation + 1
+    if padding == "valid":
+        extra = max(stride - reach, 0) if output_padding is None else output_padding
+        total, before = reach + extra, 0
+    elif padding == "same":
+        total = stride if output_padding is None else reach % 2 + output_padding
+        before = max(reach - 1 - -(-(total + reach - 2) // 2), 0)
+    else:
+        raise ConfigError(f"padding must be 'valid' or 'same'. Received: {padding!r}")
+    return None if size is None else (size - 1) * stride + total, before
+
+
+def transposed_shape(spatial, kernel, strides, dilation, padding, output_padding=None):
+    """Output sizes of a transposed convolution and the padding before each; an open axis (None) gives None.
+
+    Args:
+        output_padding: None or one int an axis.
+
+    Raises:
+        ShapeError: when nothing is left of an axis.
+    """
+    extras = (None,) * len(kernel) if output_padding is None else output_padding
+    axes = zip(spatial, kernel, strides, dilation, extras)
+    outs, befores = zip(*(transposed_output(size, k, s, d, padding, extra) for size, k, s, d, extra in axes))
+    if any(out is not None and out < 1 for out in outs):
+        raise ShapeError(
+            f"A transposed convolution with padding={padding!r}, output_padding={output_padding} must leave a cell of "
+            f"each axis. Received: spatial shape {tuple(spatial)}, kernel {tuple(kernel)}, strides {tuple(strides)}"
+        )
+    return outs, befores

@@ -12,14 +12,18 @@ from cnnengine import _native as native
 from cnnengine.core.variable import Variable, WriteCounter
 from cnnengine.engine.program import NativeProgram, aligned_zeros
 from cnnengine.graph.graph import Graph, Node
-from cnnengine.ops.conv2d import CONV2D_PACK
+from cnnengine.ops.conv2d import CONV2D_BWD_DATA_PACK, CONV2D_PACK
 from cnnengine.ops.matmul import MATMUL_PACK
+
+# Operations that take their weights packed, and what packs them.
+_PACKS = {"conv2d_fwd": CONV2D_PACK, "conv2d_bwd_data": CONV2D_BWD_DATA_PACK, "matmul_fwd": MATMUL_PACK}
 
 # What packing does not look at: programs for all batch and image sizes share packed weights, unless those of different
 # sizes are computed by different algorithms.
-_UNREAD = {"conv2d_pack": ("n", "h", "w", "p", "q"), "matmul_pack": ("m",)}
+_SIZES = ("n", "f", "h", "w", "o", "p", "q")
+_UNREAD = {"conv2d_pack": _SIZES, "conv2d_bwd_data_pack": _SIZES, "matmul_pack": ("m",)}
 
-_PACKED_INPUT = 1  # conv2d_fwd and matmul_fwd take their weights second
+_PACKED_INPUT = 1  # they all take their weights second
 
 
 def _fixed_values(graph):
@@ -50,9 +54,9 @@ def pack_weights(graph):
     _, is_fixed = _fixed_values(graph)
     out, packed = [], {}
     for node in graph.nodes:
-        weights = node.inputs[_PACKED_INPUT] if node.op.name in ("conv2d_fwd", "matmul_fwd") else None
+        weights = node.inputs[_PACKED_INPUT] if node.op.name in _PACKS else None
         if weights is not None and is_fixed(weights):
-            op = CONV2D_PACK if node.op.name == "conv2d_fwd" else MATMUL_PACK
+            op = _PACKS[node.op.name]
             fields = _pack_fields(node)
             fields |= dict.fromkeys(_UNREAD[op.name], 1)
             size = native.packed_size(op.name, fields)

@@ -29,8 +29,8 @@ def _work(node, fields):
     if node.op.name.startswith("matmul"):
         return fields["batch"] * fields["m"] * fields["n"] * fields["k"] // 16
     if node.op.name.startswith("conv2d"):
-        taps = fields["r"] * fields["s"] * fields["c"] // fields["groups"]
-        return fields["n"] * fields["p"] * fields["q"] * fields["k"] * taps // 16
+        taps = fields["t"] * fields["r"] * fields["s"] * fields["c"] // fields["groups"]
+        return fields["n"] * fields["o"] * fields["p"] * fields["q"] * fields["k"] * taps // 16
     return sum(value.spec.size for value in (*node.inputs, *node.outputs) if value is not None)
 
 

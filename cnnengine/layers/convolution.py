@@ -1,4 +1,4 @@
-"""Convolution layers in one and two dimensions, over all channels or each channel on its own."""
+"""Convolution layers, over all channels or each channel on its own."""
 
 from cnnengine import ops
 from cnnengine.core.config import standardize_data_format
@@ -41,13 +41,15 @@ class WindowLayer(KernelLayer):
         rank: number of spatial axes.
     """
 
+    may_be_causal = False
+
     def __init__(self, rank, options, kwargs):
         super().__init__(options["activation"], options["use_bias"], options, kwargs)
         self.rank = rank
         self.kernel_size = int_tuple(options["kernel_size"], rank, "kernel_size")
         self.strides = int_tuple(options["strides"], rank, "strides")
         self.dilation_rate = int_tuple(options["dilation_rate"], rank, "dilation_rate")
-        self.padding = _checked_padding(options["padding"], causal=rank == 1 and self.kernel_name == "kernel")
+        self.padding = _checked_padding(options["padding"], causal=rank == 1 and self.may_be_causal)
         self.data_format = standardize_data_format(options["data_format"])
         self.input_spec = InputSpec(ndim=rank + 2)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
@@ -89,6 +91,8 @@ class WindowLayer(KernelLayer):
 
 class BaseConv(WindowLayer):
     """Convolution over all channels of a group."""
+
+    may_be_causal = True
 
     def __init__(self, rank, options, kwargs):
         super().__init__(rank, options, kwargs)
@@ -206,10 +210,43 @@ class Conv2D(BaseConv):
         super().__init__(2, options, kwargs)
 
 
+@export("keras.layers", aliases=("Convolution3D",))
+class Conv3D(BaseConv):
+    """y = activation(conv(x, kernel) + bias) over three axes.
+
+    Args: as Conv2D, with sizes (frames, height, width).
+
+    Input (n, f, h, w, channels), output (n, o, p, q, filters); kernel (t, r, s, channels / groups, filters).
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=(1, 1, 1),
+        padding="valid",
+        data_format=None,
+        dilation_rate=(1, 1, 1),
+        groups=1,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        options = {key: value for key, value in locals().items() if key not in ("self", "kwargs", "__class__")}
+        super().__init__(3, options, kwargs)
+
+
 class BaseDepthwiseConv(WindowLayer):
     """Convolution of each channel with its own `depth_multiplier` filters."""
 
-    kernel_name = "depthwise"
+    parts = ("depthwise", "bias")
 
     def __init__(self, rank, options, kwargs):
         kwargs.pop("groups", None)  # written by Keras 2

@@ -10,13 +10,13 @@ from cnnengine.ops.matmul import dense
 
 
 class KernelLayer(Layer):
-    """What layers with one kernel and a bias share: the arguments around both, and their config.
+    """What layers with kernels and a bias share: the arguments around them, and their config.
 
     Args:
-        kernel_name: the prefix of the kernel's arguments, "kernel" or "depthwise".
+        parts: the prefixes of the arguments, one a weight.
     """
 
-    kernel_name = "kernel"
+    parts = ("kernel", "bias")
 
     def __init__(self, activation, use_bias, options, kwargs):
         super().__init__(activity_regularizer=options.pop("activity_regularizer", None), **kwargs)
@@ -25,7 +25,7 @@ class KernelLayer(Layer):
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
         self.bias = None
-        for part in (self.kernel_name, "bias"):
+        for part in self.parts:
             setattr(self, f"{part}_initializer", initializers.get(options[f"{part}_initializer"]))
             setattr(self, f"{part}_regularizer", regularizers.get(options[f"{part}_regularizer"]))
             setattr(self, f"{part}_constraint", constraints.get(options[f"{part}_constraint"]))
@@ -47,7 +47,7 @@ class KernelLayer(Layer):
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
         }
-        for part in (self.kernel_name, "bias"):
+        for part in self.parts:
             for kind in ("initializer", "regularizer", "constraint"):
                 config[f"{part}_{kind}"] = serialize(getattr(self, f"{part}_{kind}"))
         return config

@@ -71,6 +71,14 @@ class MaxPooling2D(BasePooling):
     operation = staticmethod(ops.max_pool)
 
 
+@export("keras.layers", aliases=("MaxPool3D",))
+class MaxPooling3D(BasePooling):
+    """Maximum of windows of (n, f, h, w, c)."""
+
+    rank = 3
+    operation = staticmethod(ops.max_pool)
+
+
 @export("keras.layers", aliases=("AvgPool1D",))
 class AveragePooling1D(BasePooling):
     """Mean of windows of (n, steps, c)."""
@@ -83,6 +91,14 @@ class AveragePooling1D(BasePooling):
 class AveragePooling2D(BasePooling):
     """Mean of windows of (n, h, w, c)."""
 
+    operation = staticmethod(ops.average_pool)
+
+
+@export("keras.layers", aliases=("AvgPool3D",))
+class AveragePooling3D(BasePooling):
+    """Mean of windows of (n, f, h, w, c)."""
+
+    rank = 3
     operation = staticmethod(ops.average_pool)
 
 
@@ -127,6 +143,14 @@ class GlobalAveragePooling2D(BaseGlobalPooling):
     operation = staticmethod(ops.mean)
 
 
+@export("keras.layers", aliases=("GlobalAvgPool3D",))
+class GlobalAveragePooling3D(BaseGlobalPooling):
+    """Mean of each volume of (n, f, h, w, c)."""
+
+    rank = 3
+    operation = staticmethod(ops.mean)
+
+
 @export("keras.layers", aliases=("GlobalMaxPool1D",))
 class GlobalMaxPooling1D(BaseGlobalPooling):
     """Maximum of all steps of (n, steps, c)."""
@@ -139,4 +163,12 @@ class GlobalMaxPooling1D(BaseGlobalPooling):
 class GlobalMaxPooling2D(BaseGlobalPooling):
     """Maximum of each map of (n, h, w, c)."""
 
+    operation = staticmethod(ops.max)
+
+
+@export("keras.layers", aliases=("GlobalMaxPool3D",))
+class GlobalMaxPooling3D(BaseGlobalPooling):
+    """Maximum of each volume of (n, f, h, w, c)."""
+
+    rank = 3
     operation = staticmethod(ops.max)

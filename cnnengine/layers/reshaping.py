@@ -109,15 +109,15 @@ class RepeatVector(Layer):
         return super().get_config() | {"n": self.n}
 
 
-def _pairs(padding, rank):
+def axis_pairs(value, rank, name):
     """((before, after), ...) from an int, one int an axis, or pairs. Raises ConfigError."""
-    if isinstance(padding, int) and not isinstance(padding, bool):
-        padding = (padding,) * rank
-    if isinstance(padding, (tuple, list)) and rank == 1 and len(padding) == 2:
-        padding = (tuple(padding),)
-    if not isinstance(padding, (tuple, list)) or len(padding) != rank:
-        raise ConfigError(f"padding must be an int, {rank} ints or {rank} pairs of ints. Received: {padding!r}")
-    return tuple(int_tuple(item, 2, "padding", minimum=0) for item in padding)
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = (value,) * rank
+    if isinstance(value, (tuple, list)) and rank == 1 and len(value) == 2:
+        value = (tuple(value),)
+    if not isinstance(value, (tuple, list)) or len(value) != rank:
+        raise ConfigError(f"{name} must be an int, {rank} ints or {rank} pairs of ints. Received: {value!r}")
+    return tuple(int_tuple(item, 2, name, minimum=0) for item in value)
 
 
 class BaseZeroPadding(Layer):
@@ -127,7 +127,7 @@ class BaseZeroPadding(Layer):
 
     def __init__(self, padding=1, data_format=None, **kwargs):
         super().__init__(**kwargs)
-        self.padding = _pairs(padding, self.rank)
+        self.padding = axis_pairs(padding, self.rank, "padding")
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
@@ -160,6 +160,20 @@ class ZeroPadding2D(BaseZeroPadding):
     Args:
         padding: int; (down, across); or ((top, bottom), (left, right)).
     """
+
+    def get_config(self):
+        return super().get_config() | {"padding": self.padding, "data_format": self.data_format}
+
+
+@export("keras.layers")
+class ZeroPadding3D(BaseZeroPadding):
+    """Zeros around the volumes of (n, f, h, w, c).
+
+    Args:
+        padding: int; one int an axis; or a pair (before, after) an axis.
+    """
+
+    rank = 3
 
     def get_config(self):
         return super().get_config() | {"padding": self.padding, "data_format": self.data_format}

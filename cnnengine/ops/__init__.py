@@ -91,6 +91,7 @@ from cnnengine.ops.nn import (
     binary_crossentropy,
     categorical_crossentropy,
     conv,
+    conv_transpose,
     depthwise_conv,
     elu,
     gelu,

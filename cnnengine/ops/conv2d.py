@@ -1,13 +1,18 @@
 """Convolution with its two backward passes, dense over channels (conv2d) and one filter a channel (depthwise2d).
 
-Attributes of the records: `window` = (stride_h, stride_w, dilation_h, dilation_w, pad_t, pad_l), the output size `pq`,
-and for conv2d `groups`. Backward shapes come from the forward operation's, never from a caller.
+The transposed convolution is the backward pass for the data, with a bias: the gradient of each is the other.
+
+Attributes of the records: `window` = (*strides, *dilation, *pads), one each a spatial axis, the output size `pq`, for
+conv2d `groups` and the shapes of the convolution's input and kernel, `x_shape` and `w_shape`. Backward shapes come from
+the forward operation's, never from a caller.
+
+conv2d has one, two or three spatial axes, as its input has; to C it gives three, the first ones of length 1.
 """
 
 from math import prod
 
 from cnnengine.core.errors import ShapeError
-from cnnengine.core.shapes import window_shape
+from cnnengine.core.shapes import transposed_shape, window_shape
 from cnnengine.core.spec import TensorSpec
 from cnnengine.ops import conv_algorithm
 from cnnengine.ops.base import bind, register, spec_of
@@ -23,90 +28,133 @@ def _window_fields(attrs):
     return dict(zip(_WINDOW, attrs["window"])) | {"p": attrs["pq"][0], "q": attrs["pq"][1]}
 
 
-def _algorithm(x_shape, w_shape, attrs, role):
-    """How to compute the forward pass, or the backward pass for "data" or "weights"."""
-    (_, h, w, c), (r, s, _, k) = x_shape, w_shape
-    strides, dilation, pads = attrs["window"][:2], attrs["window"][2:4], attrs["window"][4:]
-    if not conv_algorithm.applies((r, s), strides, dilation, attrs["groups"], c, k, pads):
+def _algorithm(f, role):
+    """How to compute the forward pass, or the backward pass for "data" or "weights", from the other fields."""
+    strides = (f["stride_f"], f["stride_h"], f["stride_w"])
+    dilation = (f["dilation_f"], f["dilation_h"], f["dilation_w"])
+    kernel, pads = (f["r"], f["s"]), (f["pad_t"], f["pad_l"])
+    if not conv_algorithm.applies(kernel, strides, dilation, f["groups"], f["c"], f["k"], pads):
         return conv_algorithm.DIRECT
     if role == "weights":
-        return conv_algorithm.choose_for_weights(*attrs["pq"])
-    return conv_algorithm.choose(*((h, w) if role == "data" else attrs["pq"]), c, k)
+        return conv_algorithm.choose_for_weights(f["p"], f["q"])
+    size = (f["h"], f["w"]) if role == "data" else (f["p"], f["q"])
+    return conv_algorithm.choose(*size, f["t"] * f["c"], f["k"])
 
 
-def _conv_fields(x_shape, w_shape, attrs, role="forward"):
-    n, h, w, c = x_shape
-    r, s, _, k = w_shape
-    fields = {"n": n, "h": h, "w": w, "c": c, "k": k, "r": r, "s": s, "groups": attrs["groups"]}
-    fields["packed"] = attrs.get("packed", 0)
-    fields["algorithm"] = _algorithm(x_shape, w_shape, attrs, role)
-    return fields | _window_fields(attrs) | {key: attrs.get(key, default) for key, default in NO_ACT.items()}
+# Fields with one value a spatial axis, and what an axis that is not there has.
+_AXES = {
+    ("f", "h", "w"): 1,
+    ("t", "r", "s"): 1,
+    ("o", "p", "q"): 1,
+    ("stride_f", "stride_h", "stride_w"): 1,
+    ("dilation_f", "dilation_h", "dilation_w"): 1,
+    ("pad_f", "pad_t", "pad_l"): 0,
+}
+
+
+def _spatial_fields(x_shape, w_shape, attrs):
+    rank, window = len(attrs["pq"]), attrs["window"]
+    values = (x_shape[1:-1], w_shape[:-2], attrs["pq"], window[:rank], window[rank : 2 * rank], window[2 * rank :])
+    fields = {}
+    for (names, absent), given in zip(_AXES.items(), values):
+        fields |= zip(names, (absent,) * (3 - rank) + tuple(given))
+    return fields
+
+
+def _conv_fields(x_shape, w_shape, attrs, role):
+    fields = {"n": x_shape[0], "c": x_shape[-1], "k": w_shape[-1], "groups": attrs["groups"]}
+    fields |= _spatial_fields(x_shape, w_shape, attrs)
+    if fields["t"] == fields["stride_f"] == 1 and fields["pad_f"] == 0 and fields["o"] == fields["f"]:
+        fields |= {"n": fields["n"] * fields["f"], "f": 1, "o": 1}  # frames that do not meet are images
+    fields |= {"packed": attrs.get("packed", 0), "algorithm": _algorithm(fields, role)}
+    return fields | {key: attrs.get(key, default) for key, default in NO_ACT.items()}
 
 
 def _fwd_infer(ins, attrs):
-    k = attrs["w_shape"][3]
-    return [TensorSpec((ins[0].shape[0], *attrs["pq"], k))]
+    return [TensorSpec((ins[0].shape[0], *attrs["pq"], attrs["w_shape"][-1]))]
+
+
+def _window_attrs(node):
+    return {key: node.attrs[key] for key in ("window", "pq", "groups", "x_shape", "w_shape")}
+
+
+def _bias_gradient(bias, dy):
+    return None if bias is None else reduce_axes("sum", dy, tuple(range(len(spec_of(dy).shape) - 1)))
 
 
 def _fwd_gradient(node, dy):
     x, w, bias, _ = node.inputs
-    attrs = {key: node.attrs[key] for key in ("window", "pq", "groups", "w_shape")}
-    attrs["x_shape"] = spec_of(x).shape
-    dx = bind(CONV2D_BWD_DATA, [dy, w], **attrs)
+    attrs = _window_attrs(node)
+    dx = bind(CONV2D_BWD_DATA, [dy, w, None, None], **attrs, **NO_ACT)
     dw = bind(CONV2D_BWD_WEIGHTS, [x, dy], **attrs)
-    dbias = None if bias is None else reduce_axes("sum", dy, (0, 1, 2))
-    return [dx, dw, dbias, None]
+    return [dx, dw, _bias_gradient(bias, dy), None]
 
 
-CONV2D_FWD = register(
-    "conv2d_fwd",
-    _fwd_infer,
-    lambda ins, outs, attrs: _conv_fields(ins[0].shape, attrs["w_shape"], attrs),
-    _fwd_gradient,
+def _bwd_data_gradient(node, ddx):
+    dy, w, bias, _ = node.inputs
+    attrs = _window_attrs(node)
+    ddy = bind(CONV2D_FWD, [ddx, w, None, None], **attrs, **NO_ACT)
+    dw = bind(CONV2D_BWD_WEIGHTS, [ddx, dy], **attrs)
+    return [ddy, dw, _bias_gradient(bias, ddx), None]
+
+
+def _register_pass(name, role, infer, gradient=None):
+    def fields(ins, outs, attrs):
+        return _conv_fields(attrs["x_shape"], attrs["w_shape"], attrs, role)
+
+    return register(name, infer, fields, gradient)
+
+
+CONV2D_FWD = _register_pass("conv2d_fwd", "forward", _fwd_infer, _fwd_gradient)
+CONV2D_BWD_DATA = _register_pass(
+    "conv2d_bwd_data", "data", lambda ins, attrs: [TensorSpec(attrs["x_shape"])], _bwd_data_gradient
 )
+CONV2D_BWD_WEIGHTS = _register_pass("conv2d_bwd_weights", "weights", lambda ins, attrs: [TensorSpec(attrs["w_shape"])])
 
 
-def _register_backward(role, infer):
-    return register(
-        f"conv2d_bwd_{role}",
-        infer,
-        lambda ins, outs, attrs: _conv_fields(attrs["x_shape"], attrs["w_shape"], attrs, role),
-    )
+def _register_pack(name):
+    return register(name, lambda ins, attrs: [TensorSpec((attrs["size"],))], lambda ins, outs, attrs: attrs["fields"])
 
 
-CONV2D_BWD_DATA = _register_backward("data", lambda ins, attrs: [TensorSpec(attrs["x_shape"])])
-CONV2D_BWD_WEIGHTS = _register_backward("weights", lambda ins, attrs: [TensorSpec(attrs["w_shape"])])
-CONV2D_PACK = register(
-    "conv2d_pack", lambda ins, attrs: [TensorSpec((attrs["size"],))], lambda ins, outs, attrs: attrs["fields"]
-)
+CONV2D_PACK = _register_pack("conv2d_pack")
+CONV2D_BWD_DATA_PACK = _register_pack("conv2d_bwd_data_pack")
 
 
 def _check_channels(x_shape, w_shape, groups):
-    if len(x_shape) != 4:
-        raise ShapeError(f"Expected an input of rank 4 (batch, height, width, channels). Received: shape {x_shape}")
+    if len(x_shape) not in (3, 4, 5) or len(w_shape) != len(x_shape):
+        raise ShapeError(
+            f"Expected an input (batch, 1 to 3 spatial axes, channels) and a kernel of the same rank. "
+            f"Received: input shape {x_shape}, kernel shape {w_shape}"
+        )
     if 0 in x_shape[1:] or 0 in w_shape:
         raise ShapeError(f"Only the batch may be empty. Received: input shape {x_shape}, kernel shape {w_shape}")
-    if x_shape[3] % groups or w_shape[3] % groups:
+    c, per_group, k = x_shape[-1], *w_shape[-2:]
+    if c % groups or k % groups:
         raise ShapeError(
-            f"Channels and filters must be divisible by groups={groups}. "
-            f"Received: C={x_shape[3]}, K={w_shape[3]}, input shape {x_shape}"
+            f"Channels and filters must be divisible by groups={groups}. Received: C={c}, K={k}, input shape {x_shape}"
         )
-    if w_shape[2] * groups != x_shape[3]:
+    if per_group * groups != c:
         raise ShapeError(
-            f"The kernel takes {w_shape[2]} channels in each of {groups} group(s). "
-            f"Expected C={w_shape[2] * groups}. Received: C={x_shape[3]}, input shape {x_shape}"
+            f"The kernel takes {per_group} channels in each of {groups} group(s). "
+            f"Expected C={per_group * groups}. Received: C={c}, input shape {x_shape}"
         )
 
 
-def conv2d(x, w, bias=None, strides=(1, 1), padding="valid", dilation=(1, 1), groups=1):
+def _all_axes(value, shape):
+    """A tuple for the spatial axes of a shape, from such a tuple or one number for all."""
+    return value if isinstance(value, tuple) else (value,) * (len(shape) - 2)
+
+
+def conv2d(x, w, bias=None, strides=1, padding="valid", dilation=1, groups=1):
     """y[n,p,q,k] = bias[k] + sum over r,s,c of x[n, p*sh + r*dh - pad, q*sw + s*dw - pad, c] w[r,s,c,k].
 
     Args:
-        x: (n, h, w, c).  w: (r, s, c / groups, k).  bias: (k,) or None.
-        padding: "valid", "same" or a pair (before, after) for both axes.
+        x: (n, h, w, c), or with one or three spatial axes.  w: (r, s, c / groups, k).  bias: (k,) or None.
+        strides, dilation: int or one a spatial axis.
+        padding: "valid", "same", "causal" or a pair (before, after) for all axes.
 
     Returns:
-        y (n, p, q, k). Groups of one channel each run as a depthwise convolution.
+        y (n, p, q, k). Groups of one channel each run, but in three dimensions, as a depthwise convolution.
 
     Raises:
         ShapeError: channels, groups or window do not fit.
@@ -114,13 +162,43 @@ def conv2d(x, w, bias=None, strides=(1, 1), padding="valid", dilation=(1, 1), gr
     x, w = as_float(x), as_float(w)
     x_shape, w_shape = spec_of(x).shape, spec_of(w).shape
     _check_channels(x_shape, w_shape, groups)
-    bias = checked_vector(bias, w_shape[3], "bias")
-    if groups > 1 and w_shape[2] == 1:
-        w = reshape_to(w, (*w_shape[:2], groups, w_shape[3] // groups))
-        return depthwise2d(x, w, bias, strides, padding, dilation)
-    pq, pads = window_shape(x_shape[1:3], w_shape[:2], strides, dilation, padding, "kernel")
-    window = (*strides, *dilation, *pads)
-    return bind(CONV2D_FWD, [x, w, bias, None], window=window, pq=pq, groups=groups, w_shape=w_shape, **NO_ACT)
+    bias = checked_vector(bias, w_shape[-1], "bias")
+    strides, dilation = _all_axes(strides, x_shape), _all_axes(dilation, x_shape)
+    if groups > 1 and w_shape[-2] == 1 and len(x_shape) < 5:
+        w = reshape_to(w, (*w_shape[:-2], groups, w_shape[-1] // groups))
+        return depthwise(x, w, bias, strides, padding, dilation)
+    pq, pads = window_shape(x_shape[1:-1], w_shape[:-2], strides, dilation, padding, "kernel")
+    attrs = {"window": (*strides, *dilation, *pads), "pq": pq, "groups": groups, "x_shape": x_shape, "w_shape": w_shape}
+    return bind(CONV2D_FWD, [x, w, bias, None], **attrs, **NO_ACT)
+
+
+def conv2d_transpose(x, w, bias=None, strides=1, padding="valid", output_padding=None, dilation=1):
+    """y[n,p,q,k] = bias[k] + sum over i,j,r,s,c with i*sh + r*dh - pad = p and so on of x[n,i,j,c] w[r,s,k,c].
+
+    That is the transpose of a convolution from y's shape to x's (Dumoulin & Visin 2016, A guide to convolution
+    arithmetic for deep learning).
+
+    Args:
+        x: (n, h, w, c), or with one or three spatial axes.  w: (r, s, k, c).  bias: (k,) or None.
+        strides, dilation: int or one a spatial axis.
+        padding: "valid" or "same".
+        output_padding: None or one int a spatial axis; see core.shapes.transposed_output.
+
+    Returns:
+        y (n, p, q, k).
+
+    Raises:
+        ShapeError: channels do not fit, or nothing is left of the output.
+    """
+    x, w = as_float(x), as_float(w)
+    x_shape, w_shape = spec_of(x).shape, spec_of(w).shape
+    _check_channels(x_shape, (*w_shape[:-2], *w_shape[:-3:-1]), 1)
+    bias = checked_vector(bias, w_shape[-2], "bias")
+    strides, dilation = _all_axes(strides, x_shape), _all_axes(dilation, x_shape)
+    spatial, pads = transposed_shape(x_shape[1:-1], w_shape[:-2], strides, dilation, padding, output_padding)
+    attrs = {"window": (*strides, *dilation, *pads), "pq": x_shape[1:-1], "groups": 1}
+    attrs |= {"x_shape": (x_shape[0], *spatial, w_shape[-2]), "w_shape": w_shape}
+    return bind(CONV2D_BWD_DATA, [x, w, bias, None], **attrs, **NO_ACT)
 
 
 # --- depthwise --------------------------------------------------------------------------------------------------
@@ -170,8 +248,24 @@ def depthwise2d(x, w, bias=None, strides=(1, 1), padding="valid", dilation=(1, 1
     """
     x, w = as_float(x), as_float(w)
     x_shape, w_shape = spec_of(x).shape, spec_of(w).shape
+    if len(x_shape) != 4 or len(w_shape) != 4:
+        raise ShapeError(
+            f"Expected an input (batch, height, width, channels) and a kernel (r, s, channels, multiplier). "
+            f"Received: input shape {x_shape}, kernel shape {w_shape}"
+        )
     filters = w_shape[2] * w_shape[3]
     _check_channels(x_shape, (*w_shape[:2], 1, filters), w_shape[2])
     bias = checked_vector(bias, filters, "bias")
     pq, pads = window_shape(x_shape[1:3], w_shape[:2], strides, dilation, padding, "kernel")
     return bind(DEPTHWISE_FWD, [x, w, bias], window=(*strides, *dilation, *pads), pq=pq, **NO_ACT)
+
+
+def depthwise(x, w, bias, strides, padding, dilation):
+    """depthwise2d in one dimension, with x (n, w, c) and w (s, c, m), or in two."""
+    x, w = as_float(x), as_float(w)
+    x_shape, w_shape = spec_of(x).shape, spec_of(w).shape
+    if len(x_shape) != 3 or len(w_shape) != 3:
+        return depthwise2d(x, w, bias, strides, padding, dilation)
+    x, w = reshape_to(x, (x_shape[0], 1, *x_shape[1:])), reshape_to(w, (1, *w_shape))
+    y = depthwise2d(x, w, bias, (1, *strides), padding, (1, *dilation))
+    return reshape_to(y, (x_shape[0], *spec_of(y).shape[2:]))

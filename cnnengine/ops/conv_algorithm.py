@@ -23,10 +23,10 @@ def _tiles(p, q, size):
 
 
 def applies(kernel, strides, dilation, groups, channels, filters, pads):
-    """Whether Winograd's algorithm can compute a convolution at all."""
+    """Whether Winograd's algorithm can compute a convolution at all; kernel and pads without the axis of frames."""
     return (
         tuple(kernel) == (3, 3)
-        and tuple(strides) == tuple(dilation) == (1, 1)
+        and set(strides) == set(dilation) == {1}
         and groups == 1
         and channels % 16 == filters % 16 == 0
         and all(0 <= pad <= 2 for pad in pads)

@@ -5,12 +5,12 @@ from math import prod
 from cnnengine.core.checks import checked_choice
 from cnnengine.core.config import epsilon, standardize_data_format
 from cnnengine.core.errors import ConfigError, ShapeError
-from cnnengine.core.shapes import int_tuple, window_output
+from cnnengine.core.shapes import int_tuple
 from cnnengine.ops import arrays, math, pool2d
 from cnnengine.ops import conv2d as conv2d_ops
 from cnnengine.ops.base import bind, public, spec_of, to_tensor
 from cnnengine.ops.elementwise import as_float, cast, unary
-from cnnengine.ops.layout import ONE_HOT, pad_with, transpose_to
+from cnnengine.ops.layout import ONE_HOT, transpose_to
 from cnnengine.ops.reduce import normal_axes
 from cnnengine.ops.softmax import SOFTMAX, log_softmax_last, softmax_crossentropy, softmax_last
 from cnnengine.ops.view import reshape_to
@@ -118,17 +118,6 @@ def log_softmax(x, axis=-1):
 # --- convolutions and pools -----------------------------------------------------------------------------------------
 
 
-def _with_axis_2d(x, rank):
-    """A 1-D problem (n, w, c) as (n, 1, w, c)."""
-    shape = spec_of(x).shape
-    return reshape_to(x, (shape[0], 1, *shape[1:])) if rank == 1 else x
-
-
-def _without_axis_2d(y, rank):
-    shape = spec_of(y).shape
-    return reshape_to(y, (shape[0], *shape[2:])) if rank == 1 else y
-
-
 def _to_last(x, data_format):
     """The tensor with its channels last."""
     rank = len(spec_of(x).shape)
@@ -140,56 +129,31 @@ def _from_last(x, data_format):
     return x if data_format == "channels_last" else transpose_to(x, (0, rank - 1, *range(1, rank - 1)))
 
 
-def _spatial(function, inputs, data_format, what):
-    """Run a 2-D channels-last function on a 1-D or 2-D problem in either format.
+def _spatial(function, inputs, data_format, what, ranks=(1, 2, 3)):
+    """Run a channels-last function on a problem in either format.
 
     Args:
-        function: takes the input (n, h, w, c) and the rank.
+        function: takes the input, channels last, and the number of its spatial axes.
+        ranks: allowed numbers of spatial axes.
     """
     inputs = as_float(inputs)
     rank = len(spec_of(inputs).shape) - 2
-    if rank not in (1, 2):
+    if rank not in ranks:
         raise ShapeError(
-            f"{what} takes inputs of rank 3 (batch, steps, channels) or 4 (batch, height, width, channels). "
+            f"{what} takes inputs with a batch, {ranks[0]} to {ranks[-1]} spatial axes and channels. "
             f"Received: shape {spec_of(inputs).shape}"
         )
     data_format = standardize_data_format(data_format)
-    y = function(_with_axis_2d(_to_last(inputs, data_format), rank), rank)
-    return _from_last(_without_axis_2d(y, rank), data_format)
-
-
-def _pair(value, rank, name):
-    """(down, across) of an argument of a 1-D or 2-D operation."""
-    values = int_tuple(value, rank, name)
-    return (1, *values) if rank == 1 else values
-
-
-def _kernel_2d(kernel, rank):
-    """The kernel of a 1-D or 2-D problem with two spatial axes. Raises ShapeError."""
-    kernel = as_float(kernel)
-    shape = spec_of(kernel).shape
-    if len(shape) != rank + 2:
-        raise ShapeError(f"Expected a kernel of rank {rank + 2} for inputs of rank {rank + 2}. Received: shape {shape}")
-    return kernel if rank == 2 else reshape_to(kernel, (1, *shape))
-
-
-def _causal(x, kernel, dilation, padding, rank):
-    """The input with all padding in front, and the padding left to do."""
-    if padding != "causal":
-        return x, padding
-    if rank != 1:
-        raise ConfigError("padding='causal' is for 1-D convolutions only")
-    _, before, _ = window_output(None, kernel, 1, dilation, "causal")
-    return pad_with(x, (0, 0, before, 0), (0, 0, 0, 0)), "valid"
+    return _from_last(function(_to_last(inputs, data_format), rank), data_format)
 
 
 @public
 def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1, bias=None):
-    """1-D or 2-D convolution; groups = input channels / channels of the kernel.
+    """Convolution in one, two or three dimensions; groups = input channels / channels of the kernel.
 
     Args:
-        inputs: (n, w, c) or (n, h, w, c), or channels first.
-        kernel: (s, c / groups, k) or (r, s, c / groups, k).
+        inputs: (n, w, c), (n, h, w, c) or (n, f, h, w, c), or channels first.
+        kernel: (s, c / groups, k), (r, s, c / groups, k) or (t, r, s, c / groups, k).
         strides, dilation_rate: int or a tuple, one a spatial axis.
         padding: "valid", "same", or "causal" in 1-D.
         bias: (k,) or None, added in the same pass.
@@ -202,14 +166,51 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
     """
 
     def run(x, rank):
-        w = _kernel_2d(kernel, rank)
-        stride, dilation = _pair(strides, rank, "strides"), _pair(dilation_rate, rank, "dilation_rate")
-        x, pads = _causal(x, spec_of(w).shape[1], dilation[1], padding, rank)
-        channels, per_group = spec_of(x).shape[3], spec_of(w).shape[2]
+        if padding == "causal" and rank != 1:
+            raise ConfigError("padding='causal' is for 1-D convolutions only")
+        w = as_float(kernel)
+        stride, dilation = int_tuple(strides, rank, "strides"), int_tuple(dilation_rate, rank, "dilation_rate")
+        channels, per_group = spec_of(x).shape[-1], (spec_of(w).shape[-2:-1] or (0,))[0]
         groups = channels // per_group if per_group and channels % per_group == 0 else 1
-        return conv2d_ops.conv2d(x, w, bias, stride, pads, dilation, groups)
+        return conv2d_ops.conv2d(x, w, bias, stride, padding, dilation, groups)
 
     return _spatial(run, inputs, data_format, "conv")
+
+
+@public
+def conv_transpose(
+    inputs,
+    kernel,
+    strides=1,
+    padding="valid",
+    output_padding=None,
+    data_format=None,
+    dilation_rate=1,
+    bias=None,
+):
+    """Transposed convolution in one, two or three dimensions: the gradient of `conv` by its inputs.
+
+    Args:
+        inputs: (n, w, c), (n, h, w, c) or (n, f, h, w, c), or channels first.
+        kernel: (s, k, c), (r, s, k, c) or (t, r, s, k, c).
+        strides, dilation_rate: int or a tuple, one a spatial axis.
+        padding: "valid" or "same".
+        output_padding: cells added behind, below the stride; None: outputs of "same" are the stride times the inputs.
+        bias: (k,) or None, added in the same pass.
+
+    Returns:
+        Tensor like the inputs with k channels.
+
+    Raises:
+        ShapeError, ConfigError.
+    """
+
+    def run(x, rank):
+        stride, dilation = int_tuple(strides, rank, "strides"), int_tuple(dilation_rate, rank, "dilation_rate")
+        extra = None if output_padding is None else int_tuple(output_padding, rank, "output_padding", 0)
+        return conv2d_ops.conv2d_transpose(x, kernel, bias, stride, padding, extra, dilation)
+
+    return _spatial(run, inputs, data_format, "conv_transpose")
 
 
 @public
@@ -217,29 +218,28 @@ def depthwise_conv(inputs, kernel, strides=1, padding="valid", data_format=None,
     """1-D or 2-D convolution of each channel with its own filters; kernel (r, s, c, m) or (s, c, m)."""
 
     def run(x, rank):
-        w = _kernel_2d(kernel, rank)
-        stride, dilation = _pair(strides, rank, "strides"), _pair(dilation_rate, rank, "dilation_rate")
-        return conv2d_ops.depthwise2d(x, w, bias, stride, padding, dilation)
+        stride, dilation = int_tuple(strides, rank, "strides"), int_tuple(dilation_rate, rank, "dilation_rate")
+        return conv2d_ops.depthwise(x, kernel, bias, stride, padding, dilation)
 
-    return _spatial(run, inputs, data_format, "depthwise_conv")
+    return _spatial(run, inputs, data_format, "depthwise_conv", (1, 2))
 
 
 @public
 def separable_conv(
-    inputs, depthwise_kernel, pointwise_kernel, strides=1, padding="valid", data_format=None, dilation_rate=1
+    inputs, depthwise_kernel, pointwise_kernel, strides=1, padding="valid", data_format=None, dilation_rate=1, bias=None
 ):
-    """A depthwise convolution followed by a 1 x 1 convolution."""
+    """A depthwise convolution followed by a 1 x 1 convolution, to which the bias is added."""
     y = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
-    return conv(y, pointwise_kernel, 1, "valid", data_format, 1)
+    return conv(y, pointwise_kernel, 1, "valid", data_format, 1, bias)
 
 
 def _pool(function, inputs, pool_size, strides, padding, data_format, what):
     checked_choice(padding, "padding", ("valid", "same"))
 
     def run(x, rank):
-        size = _pair(pool_size, rank, "pool_size")
-        stride = size if strides is None else _pair(strides, rank, "strides")
-        return function(x, size, stride, padding)
+        size = int_tuple(pool_size, rank, "pool_size")
+        stride = size if strides is None else int_tuple(strides, rank, "strides")
+        return pool2d.in_any_rank(function, x, size, stride, padding)
 
     return _spatial(run, inputs, data_format, what)
 

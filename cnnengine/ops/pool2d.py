@@ -5,6 +5,7 @@ from cnnengine.core.shapes import window_shape
 from cnnengine.core.spec import TensorSpec
 from cnnengine.ops.base import bind, register, spec_of
 from cnnengine.ops.elementwise import as_float
+from cnnengine.ops.view import reshape_to
 
 MAX_TAPS = 256  # the kernels keep the chosen cell of a window in one byte, and their lists of cells on the stack
 
@@ -79,3 +80,21 @@ def max_pool2d(x, size, strides, padding="valid"):
 def avg_pool2d(x, size, strides, padding="valid"):
     """Mean of the valid cells of each window. x (n, h, w, c). Raises ShapeError."""
     return _separably(lambda x, attrs: bind(AVG_POOL, [x], **attrs), x, size, strides, padding)
+
+
+def in_any_rank(pool, x, size, strides, padding):
+    """max_pool2d or avg_pool2d with one, two or three spatial axes: in three over frames first, then along the frames.
+
+    That is right for the reason that `_separably` has. Raises ShapeError.
+    """
+    x = as_float(x)
+    shape, rank = spec_of(x).shape, len(size)
+    if rank == 2 or 0 in shape[1:]:
+        return pool(x, size, strides, padding)
+    if rank == 1:
+        y = pool(reshape_to(x, (shape[0], 1, *shape[1:])), (1, *size), (1, *strides), padding)
+        return reshape_to(y, (shape[0], *spec_of(y).shape[2:]))
+    y = pool(reshape_to(x, (shape[0] * shape[1], *shape[2:])), size[1:], strides[1:], padding)
+    p, q, c = spec_of(y).shape[1:]
+    y = pool(reshape_to(y, (*shape[:2], p * q, c)), (size[0], 1), (strides[0], 1), padding)
+    return reshape_to(y, (shape[0], spec_of(y).shape[1], p, q, c))

@@ -1,4 +1,4 @@
-/* What the passes of the 2-D convolution share: a window as an indirect product. */
+/* What the passes of the convolution share: a window as an indirect product. */
 #ifndef CNN_DRIVERS_CONV2D_H
 #define CNN_DRIVERS_CONV2D_H
 
@@ -10,9 +10,10 @@
 typedef struct {
     cnn_window win;
     cnn_window_strip cut;
-    int64_t groups, out_cols;                 /* columns of one group's product */
-    int64_t out_c, out_h, out_w;              /* the output's pitch of a pixel, and its rows and columns */
-    int64_t start_h, start_w, jump_h, jump_w; /* output pixel (y, x) lies at (start_h + y * jump_h, ...) */
+    int64_t groups, out_cols;           /* columns of one group's product */
+    int64_t out_c, out_f, out_h, out_w; /* the output's pitch of a pixel, and its frames, rows and columns */
+    int64_t start_f, start_h, start_w;  /* output pixel (z, y, x) lies at (start_f + z * jump_f, ...) */
+    int64_t jump_f, jump_h, jump_w;
     const float *packed;
     const float *bias, *addend;
     int64_t act;
@@ -25,9 +26,23 @@ cnn_conv_problem cnn_conv_forward(const cnn_conv2d *d);
 /* Winograd's problem for the forward pass or, `turned`, for the backward pass for the data. */
 cnn_winograd cnn_conv_winograd(const cnn_conv2d *d, int turned);
 
-/* Output pixels of a full strip, and bytes of a table with a pointer for each. */
+/* What a problem takes: output pixels of a full strip, bytes of a table with a pointer for each, bytes of a thread's
+ * scratch, floats of one group's packed weights. */
 int64_t cnn_conv_pixels(const cnn_conv_problem *p);
 size_t cnn_conv_table_bytes(const cnn_conv_problem *p);
+size_t cnn_conv_local_bytes(const cnn_conv_problem *p);
+int64_t cnn_conv_group_size(const cnn_conv_problem *p);
+
+/* The thread's share of a problem. */
+void cnn_conv_solve(const cnn_conv_problem *p, const float *in, float *out, const cnn_team *team);
+
+/* Forward or, `turned`, backward for the data by Winograd's algorithm; both have the same buffers. */
+cnn_workspace cnn_conv_winograd_workspace(const cnn_conv2d *d, int turned);
+void cnn_conv_winograd_run(const cnn_conv2d *d, int turned, void *const *buf, cnn_team *team);
+
+cnn_workspace cnn_conv2d_bwd_data_workspace(const void *desc);
+void cnn_conv2d_bwd_data(const void *desc, void *const *buf, cnn_team *team);
+void cnn_conv2d_bwd_data_pack(const void *desc, void *const *buf, cnn_team *team);
 
 cnn_workspace cnn_conv2d_bwd_weights_workspace(const void *desc);
 void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team);

@@ -1,4 +1,4 @@
-/* Backward pass of the 2-D convolution for the weights, by the window of the forward pass:
+/* Backward pass of the convolution for the weights, by the window of the forward pass:
  * dw[tap, c][k] = sum over pixels of x[pixel, tap][c] dy[pixel][k]
  *
  * Strips of pixels are summed one after the other. Of a strip, a panel of dy is packed to lie in L1, and x is copied
@@ -24,7 +24,7 @@ typedef struct {
 
 static weights_t weights_problem(const cnn_conv2d *d)
 {
-    weights_t g = {.p = cnn_conv_forward(d), .taps = d->r * d->s};
+    weights_t g = {.p = cnn_conv_forward(d), .taps = d->t * d->r * d->s};
     const int64_t depth = g.p.win.depth, kg = g.p.out_cols;
     g.p.cut = cnn_window_rows(&g.p.win, PIXELS / cnn_max(d->q, 1), g.taps > 1);
     g.pitch = cnn_min(depth, LANES);
@@ -86,10 +86,10 @@ typedef struct {
     int64_t ahead; /* rows of the next band that were asked for */
 } strip_t;
 
-static void fill_taps(const cnn_conv2d *d, const weights_t *g, int64_t *tap)
+static void fill_taps(const weights_t *g, int64_t *tap)
 {
     for (int64_t t = 0; t < g->taps; t++)
-        tap[t] = (t / d->s * g->p.win.gap_h * g->p.cut.copy_w + t % d->s * g->p.win.gap_w) * g->pitch;
+        tap[t] = cnn_window_tap(&g->p.win, &g->p.cut, t) / g->p.win.c * g->pitch;
 }
 
 /* Pixels [g0, g1) rows of the strip: where their windows begin in a block. */
@@ -192,14 +192,15 @@ void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
     }
     const weights_t g = weights_problem(d);
     strip_t s = {.at = scratch_of(&g, team->local)};
-    fill_taps(d, &g, s.at.tap);
+    fill_taps(&g, s.at.tap);
+    const int64_t rows = d->n * d->o * d->p;
     int64_t lo, hi;
     cnn_team_range(team, d->groups * g.panels * g.blocks * g.tiles, &lo, &hi);
-    for (int64_t g0 = 0; g0 < d->n * d->p; g0 += g.p.cut.rows) {
-        open_strip(d, &g, x, g0, cnn_min(g0 + g.p.cut.rows, d->n * d->p), &s);
+    for (int64_t g0 = 0; g0 < rows; g0 += g.p.cut.rows) {
+        open_strip(d, &g, x, g0, cnn_min(g0 + g.p.cut.rows, rows), &s);
         s.dy = dy + g0 * d->q * d->k;
         weights_strip(d, &g, &s, lo, hi, dw);
     }
-    if (d->n * d->p * d->q == 0 && team->id == 0)
-        memset(dw, 0, (size_t)(d->r * d->s * (d->c / d->groups) * d->k) * sizeof(float));
+    if (rows * d->q == 0 && team->id == 0)
+        memset(dw, 0, (size_t)(g.taps * (d->c / d->groups) * d->k) * sizeof(float));
 }

@@ -10,16 +10,17 @@ static int64_t extent(int64_t taps, int64_t gap)
     return (taps - 1) * gap + 1;
 }
 
-static int reaches_out(int64_t cells, int64_t outputs, int64_t step, int64_t first, int64_t reach)
+static int reaches_out(int64_t cells, int64_t outputs, int64_t step, int64_t first, int64_t taps, int64_t gap)
 {
-    return first < 0 || (outputs - 1) * step + first + reach > cells;
+    return first < 0 || (outputs - 1) * step + first + extent(taps, gap) > cells;
 }
 
 /* Whether a tap of some window lies outside the input. */
 static int reaches_border(const cnn_window *win)
 {
-    return reaches_out(win->h, win->p, win->step_h, win->first_h, extent(win->taps_h, win->gap_h)) ||
-           reaches_out(win->w, win->q, win->step_w, win->first_w, extent(win->taps_w, win->gap_w));
+    return win->taps_h > 0 && (reaches_out(win->f, win->o, win->step_f, win->first_f, win->taps_f, win->gap_f) ||
+                               reaches_out(win->h, win->p, win->step_h, win->first_h, win->taps_h, win->gap_h) ||
+                               reaches_out(win->w, win->q, win->step_w, win->first_w, win->taps_w, win->gap_w));
 }
 
 /* Cells in a row of the copy, or of the input where it is not copied. */
@@ -28,39 +29,52 @@ static int64_t row_cells(const cnn_window *win, int padded)
     return padded ? (win->q - 1) * win->step_w + extent(win->taps_w, win->gap_w) : win->w;
 }
 
+static int64_t all_rows(const cnn_window *win)
+{
+    return win->n * win->o * win->p;
+}
+
 cnn_window_strip cnn_window_rows(const cnn_window *win, int64_t rows, int padded)
 {
-    const int64_t reach_h = extent(win->taps_h, win->gap_h);
     cnn_window_strip s = {.padded = padded || reaches_border(win)};
     s.copy_w = row_cells(win, s.padded);
-    s.rows = cnn_limited(rows, 1, cnn_max(win->n * win->p, 1));
-    s.count = cnn_ceil_div(win->n * win->p, s.rows);
+    s.rows = cnn_limited(rows, 1, cnn_max(all_rows(win), 1));
+    s.count = cnn_ceil_div(all_rows(win), s.rows);
     const int joined = win->gap_w == 1 && win->depth == win->c;
-    s.runs = joined ? win->taps_h : win->taps_h * win->taps_w;
+    s.runs = win->taps_f * win->taps_h * (joined ? 1 : win->taps_w);
     s.kc = joined ? win->taps_w * win->depth : win->depth;
+    s.frame = win->gap_f * win->h * win->w;
     if (s.padded) {
-        const int64_t images = (s.rows - 1) / win->p + 2; /* that a strip can touch */
-        const int64_t of_image = (cnn_min(s.rows, win->p) - 1) * win->step_h + reach_h;
-        const int64_t all_rows = cnn_min(images * of_image, s.rows * win->step_h + images * reach_h);
-        s.copy_bytes = cnn_align64((size_t)(all_rows * s.copy_w * win->c) * sizeof(float));
+        const int64_t reach = extent(win->taps_h, win->gap_h);
+        const int64_t frames = (s.rows - 1) / win->p + 2; /* that a strip can touch */
+        const int64_t of_frame = (cnn_min(s.rows, win->p) - 1) * win->step_h + reach;
+        const int64_t last = cnn_min(frames * of_frame, s.rows * win->step_h + frames * reach);
+        s.frame = of_frame * s.copy_w;
+        s.copy_bytes = (size_t)((frames * (win->taps_f - 1) * of_frame + last) * s.copy_w * win->c) * sizeof(float);
+        s.copy_bytes = cnn_align64(s.copy_bytes);
     }
     return s;
 }
 
 cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels)
 {
-    const int64_t row_bytes = cnn_max(row_cells(win, reaches_border(win)) * win->c * 4 * win->step_h, 1);
-    const int64_t fit = cnn_max(1, cnn_min(STRIP_BYTES / row_bytes, STRIP_PIXELS / cnn_max(win->q, 1)));
-    const int64_t spread = cnn_ceil_div(win->n * win->p * panels, WANTED_UNITS);
-    return cnn_window_rows(win, cnn_min(fit, spread), 0);
+    const int64_t cells = row_cells(win, reaches_border(win)) * win->step_h * win->taps_f;
+    const int64_t fit = cnn_min(STRIP_BYTES / cnn_max(cells * win->c * 4, 1), STRIP_PIXELS / cnn_max(win->q, 1));
+    const int64_t spread = cnn_ceil_div(all_rows(win) * panels, WANTED_UNITS);
+    return cnn_window_rows(win, cnn_min(cnn_max(fit, 1), spread), 0);
+}
+
+int64_t cnn_window_tap(const cnn_window *win, const cnn_window_strip *strip, int64_t tap)
+{
+    const int64_t j = tap % win->taps_w, i = tap / win->taps_w % win->taps_h, f = tap / win->taps_w / win->taps_h;
+    return (f * strip->frame + i * win->gap_h * strip->copy_w + j * win->gap_w) * win->c;
 }
 
 void cnn_window_runs(const cnn_window *win, const cnn_window_strip *strip, int64_t *run)
 {
-    const int64_t across = strip->runs / win->taps_h;
-    for (int64_t i = 0; i < win->taps_h; i++)
-        for (int64_t j = 0; j < across; j++)
-            run[i * across + j] = (i * win->gap_h * strip->copy_w + j * win->gap_w) * win->c;
+    const int64_t taps = win->taps_f * win->taps_h * win->taps_w;
+    for (int64_t i = 0; i < strip->runs; i++)
+        run[i] = cnn_window_tap(win, strip, i * taps / strip->runs);
 }
 
 /* One input row with `left` zero cells (or cells cut off, when negative) before it, `cells` long in all. */
@@ -74,28 +88,43 @@ static void copy_row(const cnn_window *win, const float *row, int64_t left, int6
         memset(out + (before + body) * win->c, 0, (size_t)((cells - before - body) * win->c) * sizeof(float));
 }
 
-static void copy_rows(const cnn_window *win, const float *image, int64_t y0, int64_t rows, int64_t cells, float *out)
+/* Rows of one frame, from y0 on; those outside are zeros. */
+static void copy_rows(const cnn_window *win, const float *frame, int64_t y0, int64_t rows, int64_t cells, float *out)
 {
     for (int64_t y = y0; y < y0 + rows; y++, out += cells * win->c) {
         if (y < 0 || y >= win->h)
             memset(out, 0, (size_t)(cells * win->c) * sizeof(float));
         else
-            copy_row(win, image + y * win->w * win->c, -win->first_w, cells, out);
+            copy_row(win, frame + y * win->w * win->c, -win->first_w, cells, out);
+    }
+}
+
+/* The rows that the windows of one output frame read, of each of their frames; those outside are zeros. */
+static void copy_frames(const cnn_window *win, const cnn_window_strip *strip, const float *image, int64_t z0,
+                        int64_t y0, int64_t rows, float *out)
+{
+    for (int64_t i = 0; i < win->taps_f; i++, out += strip->frame * win->c) {
+        const int64_t z = z0 + i * win->gap_f;
+        if (z < 0 || z >= win->f)
+            memset(out, 0, (size_t)(rows * strip->copy_w * win->c) * sizeof(float));
+        else
+            copy_rows(win, image + z * win->h * win->w * win->c, y0, rows, strip->copy_w, out);
     }
 }
 
 void cnn_window_bases(const cnn_window *win, const cnn_window_strip *strip, const float *x, int64_t g0, int64_t g1,
                       float *copy, const float **bases)
 {
-    while (g0 < g1) { /* the part of the strip inside one image */
-        const int64_t image = g0 / win->p, y0 = g0 % win->p, rows = cnn_min(g1 - g0, win->p - y0);
-        const float *origin = x + image * win->h * win->w * win->c;
-        const float *base = origin + ((y0 * win->step_h + win->first_h) * win->w + win->first_w) * win->c;
+    while (g0 < g1) { /* the part of the strip inside one output frame */
+        const int64_t z0 = g0 / win->p % win->o * win->step_f + win->first_f;
+        const int64_t y0 = g0 % win->p * win->step_h + win->first_h, rows = cnn_min(g1 - g0, win->p - g0 % win->p);
+        const float *image = x + g0 / win->p / win->o * win->f * win->h * win->w * win->c;
+        const float *base = image + ((z0 * win->h + y0) * win->w + win->first_w) * win->c;
         if (strip->padded) {
             const int64_t high = (rows - 1) * win->step_h + extent(win->taps_h, win->gap_h);
-            copy_rows(win, origin, y0 * win->step_h + win->first_h, high, strip->copy_w, copy);
+            copy_frames(win, strip, image, z0, y0, high, copy);
             base = copy;
-            copy += high * strip->copy_w * win->c;
+            copy += ((win->taps_f - 1) * strip->frame + high * strip->copy_w) * win->c;
         }
         for (int64_t y = 0; y < rows; y++)
             for (int64_t q = 0; q < win->q; q++)

@@ -10,7 +10,7 @@ enum { BLOCK_BYTES = 640 * 1024, TILES_MIN = 32, PAD = 16, BLOCK_COLS = 64, LANE
 /* The cut of a problem into blocks of tiles. */
 typedef struct {
     int in, positions;
-    int64_t tiles_h, tiles_w, tiles; /* of one image, of all */
+    int64_t tiles_h, tiles_w, tiles; /* of one frame, of all */
     int64_t most, blocks;            /* tiles of a block */
     int64_t v_step, m_step;          /* floats from one position to the next; padded, so that they do not alias */
 } cut_t;
@@ -19,50 +19,55 @@ static cut_t cut_of(const cnn_winograd *g)
 {
     cut_t t = {.in = g->size + 2, .tiles_h = cnn_ceil_div(g->p, g->size), .tiles_w = cnn_ceil_div(g->q, g->size)};
     t.positions = t.in * t.in;
-    t.tiles = g->n * t.tiles_h * t.tiles_w;
-    const int64_t tile_bytes = 4 * t.positions * (g->c + BLOCK_COLS);
+    t.tiles = g->n * g->o * t.tiles_h * t.tiles_w;
+    const int64_t tile_bytes = 4 * t.positions * (g->depth + BLOCK_COLS);
     t.most = cnn_max(1, cnn_min(t.tiles, cnn_max(TILES_MIN, BLOCK_BYTES / tile_bytes)));
     t.blocks = cnn_ceil_div(t.tiles, t.most);
     t.most = t.blocks ? cnn_ceil_div(t.tiles, t.blocks) : 1;
-    t.v_step = t.most * g->c + PAD;
+    t.v_step = t.most * g->depth + PAD;
     t.m_step = t.most * BLOCK_COLS + PAD;
     return t;
 }
 
-int64_t cnn_winograd_filter_size(int size, int64_t c, int64_t k)
+int64_t cnn_winograd_filter_size(int size, int64_t depth, int64_t k)
 {
-    return (int64_t)(size + 2) * (size + 2) * c * cnn_packed_cols(k);
+    return (int64_t)(size + 2) * (size + 2) * depth * cnn_packed_cols(k);
 }
 
-/* Packed rows [row0, row0 + LANES) of a panel, of w turned by 180 degrees with channels and filters exchanged. */
-static void pack_turned(int size, int64_t c, int64_t k, const float *w, int64_t row0, cnn_panel panel, float *out)
-{
-    const int64_t rows = k, width = (int64_t)panel.nv * cnn_k->vl;
-    float taps[9][LANES * BLOCK_COLS];
-    for (int t = 0; t < 9; t++)
-        cnn_k->transpose(panel.cols, LANES, w + ((8 - t) * c + panel.first) * k + row0, k, taps[t], BLOCK_COLS);
-    for (int64_t i = 0; i < LANES; i++)
-        (size == 4 ? cnn_k->winograd_filter_4 : cnn_k->winograd_filter_2)(
-            width, taps[0] + i * BLOCK_COLS, LANES * BLOCK_COLS, out + (row0 + i) * width, rows * width);
-}
-
-static void pack_rows(int size, int64_t c, int64_t k, const float *w, int64_t row0, cnn_panel panel, float *out)
+/* Sixteen rows of a panel of `rows` packed rows: rows [row, row + LANES) of one frame of the taps w. */
+static void pack_rows(int size, int64_t c, int64_t k, const float *w, int64_t row, cnn_panel panel, int64_t rows,
+                      float *out)
 {
     const int64_t width = (int64_t)panel.nv * cnn_k->vl;
-    for (int64_t row = row0; row < row0 + LANES; row++)
-        (size == 4 ? cnn_k->winograd_filter_4 : cnn_k->winograd_filter_2)(width, w + row * k + panel.first, c * k,
-                                                                          out + row * width, c * width);
+    for (int64_t i = 0; i < LANES; i++)
+        (size == 4 ? cnn_k->winograd_filter_4 : cnn_k->winograd_filter_2)(width, w + (row + i) * k + panel.first, c * k,
+                                                                          out + i * width, rows * width);
 }
 
-void cnn_winograd_pack(int size, int64_t c, int64_t k, const float *w, int turned, float *packed, const cnn_team *team)
+/* The same of w turned by 180 degrees, with channels and filters exchanged. */
+static void pack_turned(int size, int64_t c, int64_t k, const float *w, int64_t row, cnn_panel panel, int64_t rows,
+                        float *out)
 {
-    const int64_t rows = turned ? k : c, blocks = rows / LANES, positions = (size + 2) * (size + 2);
+    const int64_t width = (int64_t)panel.nv * cnn_k->vl;
+    float taps[9][LANES * BLOCK_COLS];
+    for (int t = 0; t < 9; t++)
+        cnn_k->transpose(panel.cols, LANES, w + ((8 - t) * c + panel.first) * k + row, k, taps[t], BLOCK_COLS);
+    for (int64_t i = 0; i < LANES; i++)
+        (size == 4 ? cnn_k->winograd_filter_4 : cnn_k->winograd_filter_2)(
+            width, taps[0] + i * BLOCK_COLS, LANES * BLOCK_COLS, out + i * width, rows * width);
+}
+
+void cnn_winograd_pack(int size, int64_t t, int64_t c, int64_t k, const float *w, int turned, float *packed,
+                       const cnn_team *team)
+{
+    const int64_t of_frame = turned ? k : c, rows = t * of_frame, blocks = rows / LANES;
     int64_t lo, hi;
     cnn_team_range(team, cnn_panel_count(turned ? c : k) * blocks, &lo, &hi);
     for (int64_t u = lo; u < hi; u++) {
         const cnn_panel panel = cnn_panel_at(u / blocks, turned ? c : k);
-        (turned ? pack_turned : pack_rows)(size, c, k, w, u % blocks * LANES, panel,
-                                           packed + panel.first * rows * positions);
+        const int64_t row = u % blocks * LANES, at = row / of_frame, frame = turned ? t - 1 - at : at;
+        float *out = packed + panel.first * rows * (size + 2) * (size + 2) + row * panel.nv * cnn_k->vl;
+        (turned ? pack_turned : pack_rows)(size, c, k, w + frame * 9 * c * k, row % of_frame, panel, rows, out);
     }
 }
 
@@ -77,16 +82,26 @@ void cnn_winograd_cells(const float *x, int64_t image, int64_t h, int64_t w, int
         }
 }
 
+void cnn_winograd_input_cells(const cnn_winograd *g, const float *x, int64_t frame, int64_t tap, int64_t y0, int64_t x0,
+                              int side, const float *outside, const float **cells)
+{
+    const int64_t z = frame % g->o - g->pad_f + tap;
+    const int64_t h = z >= 0 && z < g->f ? g->h : 0; /* a frame that is not there has no rows */
+    cnn_winograd_cells(x, frame / g->o * g->f + z, h, g->w, g->c, y0, x0, side, outside, cells);
+}
+
 static void transform_in(const cnn_winograd *g, const cut_t *t, const float *x, int64_t lo, int64_t hi, float *v,
                          const float *zeros)
 {
-    const int64_t per_image = t->tiles_h * t->tiles_w;
+    const int64_t per_frame = t->tiles_h * t->tiles_w;
     for (int64_t i = lo; i < hi; i++) {
         const float *cells[36];
-        const int64_t y = i % per_image / t->tiles_w * g->size, z = i % t->tiles_w * g->size;
-        cnn_winograd_cells(x, i / per_image, g->h, g->w, g->c, y - g->pad_t, z - g->pad_l, t->in, zeros, cells);
-        (g->size == 4 ? cnn_k->winograd_input_4 : cnn_k->winograd_input_2)(g->c, g->c, g->c, cells, v + (i - lo) * g->c,
-                                                                           t->v_step);
+        const int64_t y = i % per_frame / t->tiles_w * g->size, z = i % t->tiles_w * g->size;
+        for (int64_t tap = 0; tap < g->t; tap++) {
+            cnn_winograd_input_cells(g, x, i / per_frame, tap, y - g->pad_t, z - g->pad_l, t->in, zeros, cells);
+            (g->size == 4 ? cnn_k->winograd_input_4 : cnn_k->winograd_input_2)(
+                g->c, g->c, g->c, cells, v + (i - lo) * g->depth + tap * g->c, t->v_step);
+        }
     }
 }
 
@@ -113,7 +128,7 @@ static void open_scratch(const cnn_winograd *g, const cut_t *t, const scratch_t 
 {
     memset(s->zeros, 0, (size_t)g->c * sizeof(float));
     for (int64_t i = 0; i < t->most; i++) {
-        s->row[i] = s->v + i * g->c;
+        s->row[i] = s->v + i * g->depth;
         s->product[i] = s->m + i * BLOCK_COLS;
     }
 }
@@ -127,12 +142,13 @@ static void multiply(const cnn_winograd *g, const cut_t *t, const scratch_t *s, 
         for (int64_t j = lo; j < hi; j++) {
             const cnn_panel panel = cnn_panel_at(j, g->k);
             const int64_t width = (int64_t)panel.nv * cnn_k->vl, tiles = cnn_tile_count(m, panel.nv);
-            const float *filters = g->filters + (panel.first * t->positions + position * width) * g->c;
+            const float *filters = g->filters + (panel.first * t->positions + position * width) * g->depth;
             const int64_t offset = position * t->v_step;
             const cnn_epilogue e = {.first = position * t->m_step + panel.first - band, .cols = width};
             for (int64_t i = 0, row = 0, height; i < tiles; i++, row += height) {
                 height = cnn_tile_height(i, tiles, m);
-                cnn_k->tile[panel.nv][height](1, &offset, g->c, s->row + row, 1, filters, width, s->product + row, &e);
+                cnn_k->tile[panel.nv][height](1, &offset, g->depth, s->row + row, 1, filters, width, s->product + row,
+                                              &e);
             }
         }
 }
@@ -140,13 +156,13 @@ static void multiply(const cnn_winograd *g, const cut_t *t, const scratch_t *s, 
 static void transform_out(const cnn_winograd *g, const cut_t *t, int64_t first, int64_t cols, int64_t lo, int64_t hi,
                           const float *products, float *y)
 {
-    const int64_t per_image = t->tiles_h * t->tiles_w;
+    const int64_t per_frame = t->tiles_h * t->tiles_w;
     for (int64_t i = lo; i < hi; i++) {
         const float *cells[16], *addend[16];
-        const int64_t row = i % per_image / t->tiles_w * g->size, col = i % t->tiles_w * g->size;
-        cnn_winograd_cells(y + first, i / per_image, g->p, g->q, g->k, row, col, g->size, NULL, cells);
+        const int64_t row = i % per_frame / t->tiles_w * g->size, col = i % t->tiles_w * g->size;
+        cnn_winograd_cells(y + first, i / per_frame, g->p, g->q, g->k, row, col, g->size, NULL, cells);
         if (g->addend)
-            cnn_winograd_cells(g->addend + first, i / per_image, g->p, g->q, g->k, row, col, g->size, NULL, addend);
+            cnn_winograd_cells(g->addend + first, i / per_frame, g->p, g->q, g->k, row, col, g->size, NULL, addend);
         (g->size == 4 ? cnn_k->winograd_output_4 : cnn_k->winograd_output_2)(
             cols, products + (i - lo) * BLOCK_COLS, t->m_step, (float *const *)cells, g->addend ? addend : NULL,
             g->bias ? g->bias + first : NULL, g->act == ACT_RELU);

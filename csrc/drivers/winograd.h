@@ -5,6 +5,8 @@
  * scratch, multiplied with one panel of filters after the other and transformed back while all of it lies in L2 (after
  * Jia et al. 2019, L3 Fusion).
  *
+ * Of several frames, the channels of all frames that a window covers are those of one product.
+ *
  * Channels and filters must be multiples of 16. */
 #ifndef CNN_WINOGRAD_H
 #define CNN_WINOGRAD_H
@@ -13,22 +15,24 @@
 
 typedef struct cnn_winograd {
     int size; /* outputs of a tile along an axis: 4 or 2 */
-    int64_t n, h, w, c, k, p, q, pad_t, pad_l;
-    const float *filters; /* packed: [panel][position][c][columns] */
+    int64_t n, f, h, w, c, k, t, o, p, q, pad_f, pad_t, pad_l;
+    int64_t depth;        /* t * c */
+    const float *filters; /* packed: [panel][position][depth][columns] */
     const float *bias, *addend;
     int64_t act;
     double alpha, beta;
 } cnn_winograd;
 
 /* Floats of the packed filters, and bytes of local scratch. */
-int64_t cnn_winograd_filter_size(int size, int64_t c, int64_t k);
+int64_t cnn_winograd_filter_size(int size, int64_t depth, int64_t k);
 size_t cnn_winograd_local_bytes(const cnn_winograd *g);
 
-/* The thread's share of packing w (3, 3, c, k): as it is, or, for the backward pass for the data, turned by 180 degrees
+/* The thread's share of packing w (t, 3, 3, c, k): as it is, or, for the backward pass for the data, turned end to end
  * and with channels and filters exchanged (then the result takes k channels and makes c). */
-void cnn_winograd_pack(int size, int64_t c, int64_t k, const float *w, int turned, float *packed, const cnn_team *team);
+void cnn_winograd_pack(int size, int64_t t, int64_t c, int64_t k, const float *w, int turned, float *packed,
+                       const cnn_team *team);
 
-/* The gradient of the filters by F(3 x 3, 4 x 4): dw (3, 3, c, k) from x and dy, which has the pitch of y. Uses size 4
+/* The gradient of the filters by F(3 x 3, 4 x 4): dw (t, 3, 3, c, k) from x and dy, which has the pitch of y. Uses size 4
  * whatever g->size says; shared holds sums and transformed tiles. All threads of the team call it. */
 size_t cnn_winograd_weights_shared_bytes(const cnn_winograd *g);
 size_t cnn_winograd_weights_local_bytes(const cnn_winograd *g);
@@ -38,6 +42,10 @@ void cnn_winograd_weights(const cnn_winograd *g, const float *x, const float *dy
  * in it. */
 void cnn_winograd_cells(const float *x, int64_t image, int64_t h, int64_t w, int64_t c, int64_t y0, int64_t x0,
                         int side, const float *outside, const float **cells);
+
+/* The same of x for tap `tap` of a window in an output frame, counted over all images. */
+void cnn_winograd_input_cells(const cnn_winograd *g, const float *x, int64_t frame, int64_t tap, int64_t y0, int64_t x0,
+                              int side, const float *outside, const float **cells);
 
 /* The thread's share of y = act(x * w + bias + addend). */
 void cnn_winograd_run(const cnn_winograd *g, const float *x, float *y, const cnn_team *team);

@@ -11,7 +11,7 @@
 enum { BLOCK_BYTES = 4 * 1024 * 1024, TILES_MIN = 256, POSITIONS = 36, IN = 6, SIZE = 4, LANES = 16, PAD = 16 };
 
 typedef struct {
-    int64_t tiles_h, tiles_w, tiles, most; /* tiles of one image, of all, of a block */
+    int64_t tiles_h, tiles_w, tiles, most; /* tiles of one frame, of all, of a block */
     int64_t v_step, z_step;                /* floats from one position to the next; padded, so that they do not alias */
     int64_t sums, v, z;                    /* floats of the sums, of V, of Z */
     int64_t whole;                         /* filters in panels of full width */
@@ -21,11 +21,11 @@ static cut_t cut_of(const cnn_winograd *g)
 {
     const int64_t k = cnn_packed_cols(g->k);
     cut_t t = {.tiles_h = cnn_ceil_div(g->p, SIZE), .tiles_w = cnn_ceil_div(g->q, SIZE)};
-    t.tiles = g->n * t.tiles_h * t.tiles_w;
-    t.most = cnn_max(1, cnn_min(t.tiles, cnn_max(TILES_MIN, BLOCK_BYTES / (4 * POSITIONS * (g->c + k)))));
-    t.v_step = t.most * g->c + PAD;
+    t.tiles = g->n * g->o * t.tiles_h * t.tiles_w;
+    t.most = cnn_max(1, cnn_min(t.tiles, cnn_max(TILES_MIN, BLOCK_BYTES / (4 * POSITIONS * (g->depth + k)))));
+    t.v_step = t.most * g->depth + PAD;
     t.z_step = t.most * k + PAD;
-    t.sums = POSITIONS * g->c * k;
+    t.sums = POSITIONS * g->depth * k;
     t.v = POSITIONS * t.v_step;
     t.z = POSITIONS * t.z_step;
     t.whole = g->k / cnn_panel_cols() * cnn_panel_cols();
@@ -56,14 +56,17 @@ static void transform_gradient(const cnn_winograd *g, const cut_t *t, const floa
 static void transform(const cnn_winograd *g, const cut_t *t, const float *x, const float *dy, int64_t first, int64_t lo,
                       int64_t hi, float *v, float *z, const float *zeros)
 {
-    const int64_t per_image = t->tiles_h * t->tiles_w;
+    const int64_t per_frame = t->tiles_h * t->tiles_w;
     for (int64_t i = lo; i < hi; i++) {
         const float *cells[POSITIONS];
-        const int64_t tile = first + i, image = tile / per_image;
-        const int64_t y0 = tile % per_image / t->tiles_w * SIZE, x0 = tile % t->tiles_w * SIZE;
-        cnn_winograd_cells(x, image, g->h, g->w, g->c, y0 - g->pad_t, x0 - g->pad_l, IN, zeros, cells);
-        cnn_k->winograd_input_4(g->c, LANES, t->most * LANES, cells, v + i * LANES, t->v_step);
-        cnn_winograd_cells(dy, image, g->p, g->q, g->k, y0, x0, SIZE, zeros, cells);
+        const int64_t tile = first + i, frame = tile / per_frame;
+        const int64_t y0 = tile % per_frame / t->tiles_w * SIZE, x0 = tile % t->tiles_w * SIZE;
+        for (int64_t tap = 0; tap < g->t; tap++) {
+            cnn_winograd_input_cells(g, x, frame, tap, y0 - g->pad_t, x0 - g->pad_l, IN, zeros, cells);
+            cnn_k->winograd_input_4(g->c, LANES, t->most * LANES, cells, v + tap * g->c * t->most + i * LANES,
+                                    t->v_step);
+        }
+        cnn_winograd_cells(dy, frame, g->p, g->q, g->k, y0, x0, SIZE, zeros, cells);
         transform_gradient(g, t, cells, i, z);
     }
 }
@@ -78,31 +81,31 @@ typedef struct {
 
 static scratch_t scratch_of(const cnn_winograd *g, char *local)
 {
-    const size_t table = cnn_align64((size_t)g->c * sizeof(void *));
+    const size_t table = cnn_align64((size_t)g->depth * sizeof(void *));
     const size_t zeros = (size_t)cnn_max(g->c, g->k) * sizeof(float);
     return (scratch_t){(float *)(local + 2 * table), (const float **)local, (float **)(local + table),
                        2 * table + zeros};
 }
 
-/* sums[c][columns] += V^T Z over the m tiles of a block, at one position and for one panel of `width` columns. */
+/* sums[depth][columns] += V^T Z over the m tiles of a block, at one position and for one panel of `width` columns. */
 static void accumulate(const cnn_winograd *g, const scratch_t *s, int64_t width, int64_t m, int64_t offset,
                        const float *z, float *sums, int first_block)
 {
     const int nv = (int)(width / cnn_k->vl);
-    const int64_t tiles = cnn_tile_count(g->c, nv);
+    const int64_t tiles = cnn_tile_count(g->depth, nv);
     const cnn_epilogue e = {.cols = width, .accumulate = !first_block};
-    for (int64_t i = 0; i < g->c; i++)
+    for (int64_t i = 0; i < g->depth; i++)
         s->sum[i] = sums + i * width;
     for (int64_t i = 0, c = 0, height; i < tiles; i++, c += height) {
-        height = cnn_tile_height(i, tiles, g->c);
+        height = cnn_tile_height(i, tiles, g->depth);
         cnn_k->tile[nv][height](1, &offset, m, s->row + c, LANES, z, width, s->sum + c, &e);
     }
 }
 
-/* Sums of one panel, [position][c][columns], behind those of the panels before. */
+/* Sums of one panel, [position][depth][columns], behind those of the panels before. */
 static float *sums_of(const cnn_winograd *g, cnn_panel panel, const cnn_team *team)
 {
-    return (float *)team->shared + panel.first * g->c * POSITIONS;
+    return (float *)team->shared + panel.first * g->depth * POSITIONS;
 }
 
 /* The thread's share of position x panel, over the m tiles of a block. */
@@ -117,7 +120,7 @@ static void sum_products(const cnn_winograd *g, const cut_t *t, const scratch_t 
         const cnn_panel panel = cnn_panel_at(u % panels, g->k);
         const int64_t width = (int64_t)panel.nv * cnn_k->vl;
         accumulate(g, s, width, m, position * t->v_step, z + position * t->z_step + panel.first * t->most,
-                   sums_of(g, panel, team) + position * g->c * width, first_block);
+                   sums_of(g, panel, team) + position * g->depth * width, first_block);
     }
 }
 
@@ -125,16 +128,16 @@ static void sum_products(const cnn_winograd *g, const cut_t *t, const scratch_t 
 static void transform_back(const cnn_winograd *g, const cut_t *t, float *dw, const cnn_team *team)
 {
     int64_t lo, hi;
-    cnn_team_range(team, cnn_panel_count(g->k) * g->c, &lo, &hi);
+    cnn_team_range(team, cnn_panel_count(g->k) * g->depth, &lo, &hi);
     for (int64_t u = lo; u < hi; u++) {
-        const cnn_panel panel = cnn_panel_at(u / g->c, g->k);
-        const int64_t width = (int64_t)panel.nv * cnn_k->vl, row = u % g->c;
-        float *out = dw + row * g->k + panel.first;
+        const cnn_panel panel = cnn_panel_at(u / g->depth, g->k);
+        const int64_t width = (int64_t)panel.nv * cnn_k->vl, row = u % g->depth;
+        float *out = dw + (row / g->c * 9 * g->c + row % g->c) * g->k + panel.first;
         if (t->tiles == 0)
             for (int tap = 0; tap < 9; tap++)
                 memset(out + tap * g->c * g->k, 0, (size_t)panel.cols * sizeof(float));
         else
-            cnn_k->winograd_filter_gradient_4(panel.cols, sums_of(g, panel, team) + row * width, g->c * width, out,
+            cnn_k->winograd_filter_gradient_4(panel.cols, sums_of(g, panel, team) + row * width, g->depth * width, out,
                                               g->c * g->k);
     }
 }
@@ -150,7 +153,7 @@ void cnn_winograd_weights(const cnn_winograd *g, const float *x, const float *dy
     const scratch_t s = scratch_of(g, team->local);
     float *v = (float *)team->shared + t.sums, *z = v + t.v;
     memset(s.zeros, 0, (size_t)cnn_max(g->c, g->k) * sizeof(float));
-    for (int64_t c = 0; c < g->c; c++)
+    for (int64_t c = 0; c < g->depth; c++)
         s.row[c] = v + c / LANES * t.most * LANES + c % LANES;
     for (int64_t first = 0; first < t.tiles; first += t.most) {
         const int64_t m = cnn_min(t.most, t.tiles - first);

@@ -21,6 +21,7 @@ STEEPEST = 1.13
 EXACT = [
     "matmul_pack",
     "conv2d_pack",
+    "conv2d_bwd_data_pack",
     "max_pool2d_fwd",
     "select",
     "fill",
@@ -41,9 +42,9 @@ EXACT = [
 # Terms of each element's sum.
 TERMS = {
     "matmul_fwd": lambda f: f["k"],
-    "conv2d_fwd": lambda f: f["r"] * f["s"] * f["c"] // f["groups"],
-    "conv2d_bwd_data": lambda f: f["r"] * f["s"] * f["k"] // f["groups"],
-    "conv2d_bwd_weights": lambda f: f["n"] * f["p"] * f["q"],
+    "conv2d_fwd": lambda f: f["t"] * f["r"] * f["s"] * f["c"] // f["groups"],
+    "conv2d_bwd_data": lambda f: f["t"] * f["r"] * f["s"] * f["k"] // f["groups"],
+    "conv2d_bwd_weights": lambda f: f["n"] * f["o"] * f["p"] * f["q"],
     "depthwise2d_fwd": lambda f: f["r"] * f["s"],
     "depthwise2d_bwd_data": lambda f: f["r"] * f["s"] * f["m"],
     "depthwise2d_bwd_weights": lambda f: f["n"] * f["p"] * f["q"],

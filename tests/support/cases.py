@@ -172,6 +172,13 @@ DILATED = {
     "dilated_strided": _windows(11, 9, 2, 3, stride=(2, 2), dilation=(3, 2), pad=(1, 2, 0, 2)),
 }
 
+# Of transposed convolutions, whose output may be larger than what the windows see, or smaller than the strides.
+TRANSPOSED = {
+    "output_padding": {**_windows(10, 9, 3, 3, stride=(3, 2)), "h": 12, "w": 10},
+    "cut_off": {**_windows(9, 9, 4, 4, stride=(2, 2), pad=(2, 0, 1, 0)), "h": 7, "w": 8},
+    "smaller_than_stride": {**_windows(5, 5, 5, 5, stride=(3, 4), pad=(2, 0, 1, 0)), "h": 2, "w": 1},
+}
+
 #        name                windows              n  c   k   groups
 _CONV = [
     ("unit", "unit", 1, 1, 1, 1),
@@ -204,6 +211,9 @@ _CONV = [
     ("strips_strided", "strips_strided", 4, 5, 20, 1),
     ("strips_pointwise", "strips_pointwise", 3, 9, 4, 1),
     ("strips_pointwise_wide", "strips_pointwise", 2, 40, 70, 1),
+    ("output_padding", "output_padding", 2, 5, 3, 1),
+    ("cut_off", "cut_off", 2, 3, 17, 1),
+    ("smaller_than_stride", "smaller_than_stride", 2, 3, 5, 1),
 ]
 _LARGE = {
     "large": _windows(14, 15, 3, 3, pad=(1, 1, 1, 1)),
@@ -218,12 +228,15 @@ _LARGE = {
 }
 # Windows that see no cell of the image have a meaning in pooling only.
 _POOL_ONLY = {"outside": _windows(3, 3, 2, 2, pad=(2, 0, 2, 3)), "most_taps": _windows(17, 18, 16, 16)}
-ALL_WINDOWS = WINDOWS | DILATED | _LARGE | _POOL_ONLY
+ALL_WINDOWS = WINDOWS | DILATED | TRANSPOSED | _LARGE | _POOL_ONLY
 
 
 def _conv_shapes(f):
-    x, w = (f["n"], f["h"], f["w"], f["c"]), (f["r"], f["s"], f["c"] // f["groups"], f["k"])
-    return x, w, (f["n"], f["p"], f["q"], f["k"])
+    x, y = (f["n"], f["h"], f["w"], f["c"]), (f["n"], f["p"], f["q"], f["k"])
+    w = (f["r"], f["s"], f["c"] // f["groups"], f["k"])
+    if f["f"] == f["t"] == f["o"] == 1:
+        return x, w, y
+    return (x[0], f["f"], *x[1:]), (f["t"], *w), (y[0], f["o"], *y[1:])
 
 
 def _conv_fwd(name, fields, bias=False, addend=False, act=NO_ACT):
@@ -232,53 +245,108 @@ def _conv_fwd(name, fields, bias=False, addend=False, act=NO_ACT):
     _add("conv2d_fwd", name, fields | act, [x, w, *rest], [y])
 
 
-_PLAIN_CONV = {"algorithm": 0, "packed": 0}
+def _conv_data(name, fields, bias=False, addend=False, act=NO_ACT):
+    x, w, y = _conv_shapes(fields)
+    rest = [(fields["c"],) if bias else None, x if addend else None]
+    _add("conv2d_bwd_data", name, fields | act, [y, w, *rest], [x])
 
-#             name         windows            n  c   k
+
+def _conv_packs(name, fields):
+    _, w, _ = _conv_shapes(fields)
+    for op in ("conv2d_pack", "conv2d_bwd_data_pack"):
+        _add(op, name, fields, [w], [w])
+
+
+def _frames(f, t, stride=1, dilation=1, pad=(0, 0)):
+    """Fields of the first of three axes; pad is before, behind."""
+    o = (f + sum(pad) - (t - 1) * dilation - 1) // stride + 1
+    return {"f": f, "t": t, "o": o, "stride_f": stride, "dilation_f": dilation, "pad_f": pad[0]}
+
+
+_ONE_FRAME = {"f": 1, "t": 1, "o": 1, "stride_f": 1, "dilation_f": 1, "pad_f": 0}
+_PLAIN_CONV = {"algorithm": 0, "packed": 0, **_ONE_FRAME}
+
+#             name         windows            n  c   k   frames
 _WINOGRAD = [
-    ("same", "same", 2, 16, 32),
-    ("empty", "same", 0, 16, 16),
-    ("valid", "winograd_valid", 3, 32, 16),
-    ("uneven_pad", "winograd_pad", 2, 16, 80),
-    ("strips", "winograd_strips", 4, 16, 16),
-    ("large", "large", 3, 64, 48),
+    ("same", "same", 2, 16, 32, {}),
+    ("empty", "same", 0, 16, 16, {}),
+    ("valid", "winograd_valid", 3, 32, 16, {}),
+    ("uneven_pad", "winograd_pad", 2, 16, 80, {}),
+    ("strips", "winograd_strips", 4, 16, 16, {}),
+    ("large", "large", 3, 64, 48, {}),
+    ("3d", "same", 2, 16, 32, _frames(4, 3, pad=(1, 1))),
+    ("3d_empty", "same", 0, 16, 16, _frames(4, 3)),
+    ("3d_valid", "winograd_valid", 2, 32, 16, _frames(5, 2)),
+    ("3d_uneven_pad", "winograd_pad", 2, 16, 80, _frames(3, 4, pad=(1, 3))),
+    ("3d_outside", "same", 2, 16, 16, _frames(1, 2, pad=(2, 2))),
+    ("3d_cut_off", "same", 2, 16, 16, {**_frames(4, 2), "f": 6}),
 ]
 
 
 def _winograd_cases():
     for algorithm in (1, 2):
-        for name, windows, n, c, k in _WINOGRAD:
-            fields = {**ALL_WINDOWS[windows], "n": n, "c": c, "k": k, "groups": 1, **_PLAIN_CONV, **NO_ACT}
+        for name, windows, n, c, k, frames in _WINOGRAD:
+            sizes = {"n": n, "c": c, "k": k, "groups": 1}
+            fields = {**ALL_WINDOWS[windows], **sizes, **_PLAIN_CONV, **frames, **NO_ACT}
             fields["algorithm"] = algorithm
             x, w, y = _conv_shapes(fields)
             name = f"winograd_{algorithm}_{name}"
             _conv_fwd(name, fields)
-            _add("conv2d_bwd_data", name, fields, [y, w], [x])
-            _add("conv2d_pack", name, fields, [w], [w])
+            _conv_data(name, fields)
+            _conv_packs(name, fields)
             if algorithm == 1:  # the gradient of the filters has one size of tiles
                 _add("conv2d_bwd_weights", name, fields, [x, y], [w])
         for act in ("relu", "tanh"):
-            _conv_fwd(f"winograd_{algorithm}_epilogue_{act}", fields, True, True, ACTS[act])
+            for case in (_conv_fwd, _conv_data):
+                case(f"winograd_{algorithm}_epilogue_{act}", fields, True, True, ACTS[act])
+
+
+#        name                 frames                                      windows              n  c   k  groups
+_CONV_3D = [
+    ("3d_unit", _frames(2, 2), "unit", 1, 1, 1, 1),
+    ("3d_empty", _frames(4, 3, pad=(1, 1)), "same", 0, 3, 5, 1),
+    ("3d_same", _frames(4, 3, pad=(1, 1)), "same", 3, 3, 17, 1),
+    ("3d_valid", _frames(5, 2), "valid", 2, 5, 17, 1),
+    ("3d_padded_frames", _frames(3, 3, pad=(1, 1)), "valid", 2, 5, 6, 1),
+    ("3d_strided", _frames(6, 3, stride=2, pad=(0, 1)), "strided_same", 2, 3, 16, 1),
+    ("3d_stride_over_kernel", _frames(7, 2, stride=3), "stride_over_kernel", 2, 3, 5, 1),
+    ("3d_only_frames", _frames(5, 3, stride=2, pad=(2, 0)), "pointwise", 2, 17, 9, 1),
+    ("3d_skipped_frames", _frames(5, 1, stride=3), "same", 2, 4, 5, 1),
+    ("3d_dilated", _frames(7, 3, dilation=2, pad=(2, 2)), "dilated", 1, 3, 5, 1),
+    ("3d_dilated_strided", _frames(6, 3, stride=2, dilation=3, pad=(3, 1)), "dilated_strided", 2, 3, 4, 1),
+    ("3d_groups", _frames(3, 2, pad=(1, 0)), "uneven_pad", 2, 6, 34, 2),
+    ("3d_outside", _frames(1, 4, pad=(3, 2)), "larger_than_image", 2, 3, 4, 1),
+    ("3d_whole", _frames(3, 3), "whole", 2, 3, 10, 1),
+    ("3d_strips", _frames(4, 3, pad=(1, 1)), "strips", 2, 20, 9, 1),
+    ("3d_cut_off", {**_frames(7, 2, stride=2, pad=(1, 0)), "f": 8}, "cut_off", 2, 3, 5, 1),
+    ("3d_smaller_than_stride", {**_frames(6, 3, stride=5), "f": 2}, "smaller_than_stride", 2, 3, 5, 1),
+]
 
 
 def _conv_cases():
-    for name, windows, n, c, k, groups in _CONV:
-        fields = {**ALL_WINDOWS[windows], "n": n, "c": c, "k": k, "groups": groups, **_PLAIN_CONV, **NO_ACT}
+    all_cases = [(name, _ONE_FRAME, *rest) for name, *rest in _CONV] + _CONV_3D
+    for name, frames, windows, n, c, k, groups in all_cases:
+        sizes = {"n": n, "c": c, "k": k, "groups": groups}
+        fields = {**ALL_WINDOWS[windows], **sizes, **_PLAIN_CONV, **frames, **NO_ACT}
         x, w, y = _conv_shapes(fields)
         _conv_fwd(name, fields)
-        _add("conv2d_bwd_data", name, fields, [y, w], [x])
+        _conv_data(name, fields)
         _add("conv2d_bwd_weights", name, fields, [x, y], [w])
-        _add("conv2d_pack", name, fields, [w], [w])
+        _conv_packs(name, fields)
     fields = {**WINDOWS["strided_same"], "n": 2, "c": 3, "k": 21, "groups": 1, **_PLAIN_CONV}
+    unreached = {**WINDOWS["stride_over_kernel"], "n": 2, "c": 21, "k": 3, "groups": 1, **_PLAIN_CONV}
     for bias, addend in product((False, True), repeat=2):
-        _conv_fwd(f"epilogue_{bias:d}{addend:d}", fields, bias, addend, ACTS["relu"])
+        for case, f in ((_conv_fwd, fields), (_conv_data, fields | {"c": 21, "k": 3}), (_conv_data, unreached)):
+            case(f"epilogue_{bias:d}{addend:d}_{f['stride_h']}", f, bias, addend, ACTS["relu"])
     for name, act in ACTS.items():
         _conv_fwd(f"act_{name}", fields, True, False, act)
+        _conv_data(f"act_{name}", fields, True, False, act)
     x, w, y = _conv_shapes(fields)
     image = _rng("nan").standard_normal(x).astype(F32)
     image[1, 3, 3, 1] = np.nan
     _add("conv2d_fwd", "nan_of_one_window", fields | ACTS["relu"], [image, w, None, None], [y])
     _conv_fwd("epilogue_groups", fields | {"c": 6, "k": 34, "groups": 2}, True, True, ACTS["relu"])
+    _conv_data("epilogue_groups", fields | {"c": 34, "k": 6, "groups": 2}, True, True, ACTS["relu"])
 
 
 #             name                windows              n  c  m

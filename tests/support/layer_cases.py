@@ -54,6 +54,10 @@ _WINDOWS_1D = [
 _WINDOWS_2D = [
     {}, {"padding": "same"}, {"strides": 2, "padding": "same"}, {"strides": (1, 3)}, {"dilation_rate": (2, 1)},
 ]  # fmt: skip
+_WINDOWS_3D = [
+    {}, {"padding": "same"}, {"strides": 2, "padding": "same"}, {"strides": (1, 3, 2)}, {"dilation_rate": (2, 1, 2)},
+]  # fmt: skip
+_FIRST_3D = {"data_format": "channels_first"}
 _POOLS = [{"pool_size": 2}, {"pool_size": 3, "strides": 2, "padding": "same"}, {"pool_size": 3, "strides": 1}]
 
 
@@ -88,6 +92,67 @@ CASES = [
         "Conv2D", (4, 9, 8), {"filters": 6, "kernel_size": 3, "data_format": "channels_first", "padding": "same"},
         {"filters": 6, "kernel_size": 3, "data_format": "channels_first", "groups": 2, "strides": 2}, wrong=(9, 8),
     ),
+    *_cases(
+        "Conv1DTranspose", (7, 4), *_with({"filters": 6, "kernel_size": 3}, _WINDOWS_1D),
+        {"filters": 2, "kernel_size": 2, "strides": 3, "output_padding": 2, "use_bias": False}, wrong=(4,),
+    ),
+    *_cases("Conv2DTranspose", (5, 4, 3), *_with({"filters": 6, "kernel_size": 3}, _WINDOWS_2D), wrong=(5, 4)),
+    *_cases(
+        "Conv2DTranspose", (5, 4, 3), {"filters": 4, "kernel_size": 2, "strides": 2, "activation": "relu"},
+        {"filters": 2, "kernel_size": (4, 3), "strides": (3, 2), "padding": "same", "output_padding": (0, 1)},
+        {"filters": 2, "kernel_size": (4, 3), "strides": (3, 2), "output_padding": (2, 0), "use_bias": False},
+        {"filters": 2, "kernel_size": 2, "strides": 3, "kernel_regularizer": "l1"}, wrong=(5, 4),
+    ),
+    *_cases(
+        "Conv2DTranspose", (3, 5, 4), {"filters": 2, "kernel_size": 4, "strides": 2, "padding": "same",
+                                       "data_format": "channels_first"}, wrong=(5, 4),
+    ),
+    *_cases("Conv3D", (5, 7, 6, 4), *_with({"filters": 6, "kernel_size": 3}, _WINDOWS_3D), wrong=(5, 7, 6)),
+    *_cases(
+        "Conv3D", (5, 7, 6, 4), {"filters": 4, "kernel_size": (1, 3, 2), "padding": "same", "activation": "relu"},
+        {"filters": 4, "kernel_size": (3, 1, 1), "groups": 2}, {"filters": 8, "kernel_size": 2, "groups": 4},
+        wrong=(5, 7, 6),
+    ),
+    *_cases("Conv3D", (4, 3, 5, 4), {"filters": 2, "kernel_size": 2, "padding": "same", **_FIRST_3D}, wrong=(5, 4)),
+    *_cases("Conv3DTranspose", (3, 4, 3, 4), *_with({"filters": 3, "kernel_size": 3}, _WINDOWS_3D), wrong=(5, 7, 6)),
+    *_cases(
+        "Conv3DTranspose", (2, 3, 2, 4), {"filters": 2, "kernel_size": 2, "strides": 2, "activation": "relu"},
+        {"filters": 2, "kernel_size": (2, 4, 3), "strides": (2, 3, 1), "output_padding": (1, 2, 0), "padding": "same"},
+        wrong=(5, 7, 6),
+    ),
+    *_cases(
+        "SeparableConv1D", (11, 3), *_with({"filters": 4, "kernel_size": 3}, [_WINDOWS_1D[i] for i in (0, 1, 3, 4)]),
+        wrong=(3,),
+    ),
+    *_cases(
+        "SeparableConv2D", (9, 8, 3),
+        *_with({"filters": 4, "kernel_size": 3}, [_WINDOWS_2D[i] for i in (0, 1, 2, 4)]),
+        {"filters": 5, "kernel_size": (3, 2), "depth_multiplier": 2, "activation": "relu", "use_bias": False},
+        {"filters": 2, "kernel_size": 3, "pointwise_regularizer": "l2", "depthwise_initializer": "he_normal"},
+        wrong=(3,),
+    ),
+    *_cases("SeparableConv2D", (3, 9, 8), {"filters": 4, "kernel_size": 3, **_FIRST_3D}, wrong=(3,)),
+    *[
+        case
+        for name in ("MaxPooling3D", "AveragePooling3D")
+        for case in (
+            *_cases(name, (5, 6, 7, 3), *_POOLS, {"pool_size": (1, 2, 3), "padding": "same"}, wrong=(3,)),
+            *_cases(name, (3, 5, 6, 7), {"pool_size": 2, **_FIRST_3D}, wrong=(3,)),
+        )
+    ],
+    *[
+        case
+        for name in ("GlobalMaxPooling3D", "GlobalAveragePooling3D")
+        for case in _cases(name, (3, 5, 4, 3), {}, {"keepdims": True}, _FIRST_3D, wrong=(3,))
+    ],
+    *_cases("UpSampling1D", (4, 3), {}, {"size": 3}, wrong=(4,)),
+    *_cases("UpSampling2D", (4, 5, 3), {}, {"size": (3, 1)}, _FIRST_3D, wrong=(4,)),
+    *_cases("UpSampling3D", (2, 3, 2, 3), {}, {"size": (1, 2, 3)}, _FIRST_3D, wrong=(4,)),
+    *_cases("Cropping1D", (5, 3), {}, {"cropping": 2}, {"cropping": (0, 3)}, wrong=(2, 3)),
+    *_cases("Cropping2D", (4, 5, 3), {}, {"cropping": 1}, {"cropping": ((1, 0), (0, 3))}, wrong=(4,)),
+    *_cases("Cropping2D", (3, 4, 5), {"cropping": (1, 2), **_FIRST_3D}, wrong=(3, 2, 5)),
+    *_cases("Cropping3D", (4, 5, 3, 2), {}, {"cropping": ((1, 2), (0, 3), (1, 0))}, wrong=(4, 5, 1, 2)),
+    *_cases("ZeroPadding3D", (2, 3, 2, 3), {}, {"padding": ((1, 0), (0, 2), (1, 1))}, _FIRST_3D, wrong=(4,)),
     *_cases("DepthwiseConv1D", (11, 3), *_with({"kernel_size": 3}, _WINDOWS_1D), wrong=(3,)),
     *_cases("DepthwiseConv1D", (11, 3), {"kernel_size": 2, "depth_multiplier": 3, "use_bias": False}, wrong=(3,)),
     *_cases(

@@ -172,13 +172,30 @@ def _hits(d):
             yield p, q, i, j, h, w
 
 
+def _frame_hits(d):
+    """Every (o, t, f): tap t of the windows in frame o of the output falls on frame f of the image."""
+    for o, t in _cells((d.o, d.t)):
+        f = o * d.stride_f - d.pad_f + t * d.dilation_f
+        if 0 <= f < d.f:
+            yield o, t, f
+
+
 def _group_hits(d):
-    """Of each group, image and hit: the group's slices of c and k, the image's number, the hit."""
+    """Of each group, image and hit of a tap: where it is in x, w and y with three spatial axes."""
     width_c, width_k = d.c // d.groups, d.k // d.groups
     for group in range(d.groups):
         c, k = slice_of(group, width_c), slice_of(group, width_k)
-        for n, hit in product(range(d.n), list(_hits(d))):
-            yield c, k, n, *hit
+        for n, (o, t, f), (p, q, i, j, h, w) in product(range(d.n), list(_frame_hits(d)), list(_hits(d))):
+            yield (n, f, h, w, c), (t, i, j, np.s_[:], k), (n, o, p, q, k)
+
+
+def _with_frames(d, x, w, y):
+    """Views of x, w and y with three spatial axes."""
+    return (
+        x.reshape(d.n, d.f, d.h, d.w, d.c),
+        w.reshape(d.t, d.r, d.s, d.c // d.groups, d.k),
+        y.reshape(d.n, d.o, d.p, d.q, d.k),
+    )
 
 
 def slice_of(number, width):
@@ -187,24 +204,32 @@ def slice_of(number, width):
 
 def conv2d_fwd(d, x, w, bias, addend, y):
     y[...] = 0
-    for c, k, n, p, q, i, j, h, v in _group_hits(d):
-        y[n, p, q, k] += x[n, h, v, c] @ w[i, j, :, k]
+    x, w, sums = _with_frames(d, x, w, y)
+    for cell, tap, pixel in _group_hits(d):
+        sums[pixel] += x[cell] @ w[tap]
     _epilogue(d, y, bias, addend)
 
 
-def conv2d_bwd_data(d, dy, w, dx):
+def conv2d_bwd_data(d, dy, w, bias, addend, dx):
     dx[...] = 0
-    for c, k, n, p, q, i, j, h, v in _group_hits(d):
-        dx[n, h, v, c] += w[i, j, :, k] @ dy[n, p, q, k]
+    sums, w, dy = _with_frames(d, dx, w, dy)
+    for cell, tap, pixel in _group_hits(d):
+        sums[cell] += w[tap] @ dy[pixel]
+    _epilogue(d, dx, bias, addend)
 
 
 def conv2d_bwd_weights(d, x, dy, dw):
     dw[...] = 0
-    for c, k, n, p, q, i, j, h, v in _group_hits(d):
-        dw[i, j, :, k] += np.outer(x[n, h, v, c], dy[n, p, q, k])
+    x, sums, dy = _with_frames(d, x, dw, dy)
+    for cell, tap, pixel in _group_hits(d):
+        sums[tap] += np.outer(x[cell], dy[pixel])
 
 
 def conv2d_pack(d, w, packed):
+    packed[...] = w
+
+
+def conv2d_bwd_data_pack(d, w, packed):
     packed[...] = w
 
 

@@ -11,7 +11,13 @@ from cnnengine.graph.graph import Node
 from cnnengine.ops import math
 from cnnengine.ops.view import reshape_to
 
-_FOLDABLE = ("conv2d_fwd", "depthwise2d_fwd", "matmul_fwd")
+# The shape of one factor a channel beside the weights.
+_FOLDABLE = {
+    "conv2d_fwd": lambda w: w.shape[-1:],
+    "conv2d_bwd_data": lambda w: (w.shape[-2], 1),
+    "depthwise2d_fwd": lambda w: w.shape[2:],
+    "matmul_fwd": lambda w: w.shape[1:],
+}
 
 
 class _Recorder:
@@ -57,8 +63,7 @@ def _folded(norm):
         factor = factor if gamma is None else math.multiply(factor, gamma)
         shift = math.multiply(math.negative(mean) if bias is None else math.subtract(bias, mean), factor)
         shift = shift if beta is None else math.add(shift, beta)
-        per_filter = reshape_to(factor, w.shape[2:]) if producer.op.name == "depthwise2d_fwd" else factor
-        scaled = math.multiply(w, per_filter)
+        scaled = math.multiply(w, reshape_to(factor, _FOLDABLE[producer.op.name](w)))
     node = Node(producer.op, [x, scaled, shift, *rest], producer.attrs, [norm.outputs[0].spec])
     return [*recorder.nodes, node]
 

@@ -9,7 +9,7 @@ from cnnengine.core.codes import UNARY
 from cnnengine.graph.graph import Node
 
 # Where an operation takes an addend (the index of that input), None: it takes none.
-_ADDEND = {"conv2d_fwd": 3, "matmul_fwd": 3, "batch_norm_fwd": 5, "depthwise2d_fwd": None}
+_ADDEND = {"conv2d_fwd": 3, "conv2d_bwd_data": 3, "matmul_fwd": 3, "batch_norm_fwd": 5, "depthwise2d_fwd": None}
 
 
 def _takes_more(value, users):

@@ -1,12 +1,16 @@
-/* conv2d_fwd          x w bias? addend? -> y   y = act(x * w + bias + addend)
- * conv2d_bwd_data     dy w -> dx
- * conv2d_bwd_weights  x dy -> dw
- * conv2d_pack         w -> packed              weights as panels; then conv2d_fwd with packed = 1
+/* Convolution in two or three dimensions; in two there is one frame: f, t, o, stride_f, dilation_f are 1, pad_f is 0.
  *
- * x (n, h, w, c), w (r, s, c/groups, k), y and addend (n, p, q, k), bias (k). Zero padding of pad_t rows above and
- * pad_l columns left; below and right as p and q ask for.
+ * conv2d_fwd            x w bias? addend? -> y     y = act(x * w + bias + addend)
+ * conv2d_bwd_data       dy w bias? addend? -> dx   dx = act(the gradient of x * w by x + bias + addend)
+ * conv2d_bwd_weights    x dy -> dw
+ * conv2d_pack           w -> packed                weights as panels; then conv2d_fwd with packed = 1
+ * conv2d_bwd_data_pack  w -> packed                the same for conv2d_bwd_data
  *
- * algorithm: how to compute. Winograd's is for 3 x 3 kernels of stride, dilation and groups 1 with channels and filters
+ * x (n, f, h, w, c), w (t, r, s, c/groups, k), y (n, o, p, q, k); bias and addend as the result has its channels and
+ * shape. Zero padding of pad_f frames in front, pad_t rows above and pad_l columns left; behind, below and right as o, p
+ * and q ask for. The transposed convolution is conv2d_bwd_data, from o x p x q to f x h x w.
+ *
+ * algorithm: how to compute. Winograd's is for kernels of 3 x 3, or t x 3 x 3, of stride, dilation and groups 1 with channels and filters
  * that are multiples of 16; weights packed for one algorithm fit no other. bwd_weights has F(3, 4) for both of
  * Winograd's. */
 #ifndef CNN_CONV2D_H
@@ -18,8 +22,8 @@ enum { CNN_DIRECT, CNN_WINOGRAD_4, CNN_WINOGRAD_2 };
 
 /* clang-format off */
 #define CNN_CONV2D_FIELDS(I, F, A) \
-    I(n) I(h) I(w) I(c) I(k) I(r) I(s) I(p) I(q) I(stride_h) I(stride_w) I(dilation_h) I(dilation_w) \
-    I(pad_t) I(pad_l) I(groups) I(algorithm) I(packed) I(act) F(alpha) F(beta)
+    I(n) I(f) I(h) I(w) I(c) I(k) I(t) I(r) I(s) I(o) I(p) I(q) I(stride_f) I(stride_h) I(stride_w) \
+    I(dilation_f) I(dilation_h) I(dilation_w) I(pad_f) I(pad_t) I(pad_l) I(groups) I(algorithm) I(packed) I(act) F(alpha) F(beta)
 /* clang-format on */
 CNN_DESCRIPTOR(cnn_conv2d, CNN_CONV2D_FIELDS);
 

@@ -9,6 +9,7 @@
  *   n, h, w, c   images, height, width and channels of the input (NHWC, contiguous)
  *   k            filters (output channels)          r, s   kernel height and width
  *   p, q         output height and width            m      depth multiplier, or rows of a matrix
+ *   f, t, o      frames of the input, of the kernel and of the output, the axis before h in three dimensions
  */
 #ifndef CNN_OP_H
 #define CNN_OP_H
