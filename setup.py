@@ -21,6 +21,8 @@ ISA_FLAGS = {
     "avx2": ["-mavx2", "-mfma"],
     "avx512": ["-march=x86-64-v4", "-mtune=znver3", "-mprefer-vector-width=512"],
 }
+# For tests: the code of every ISA, compiled for the lowest one, counts as available on every CPU.
+EMULATE = os.environ.get("CNNENGINE_EMULATE", "0") == "1"
 OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
 
@@ -59,6 +61,10 @@ OPENMP = openmp_flags()
 EXTRA = os.environ.get("CNNENGINE_CFLAGS", "").split()
 FLAGS = COMMON + WARNINGS + [flag for flag in GCC_ONLY if compiles("int x;\n", ["-Werror", flag])] + EXTRA
 MACROS = [("CNN_X86", "1")] if X86 else []
+if EMULATE:
+    ISA_FLAGS = dict.fromkeys(ISA_FLAGS, [])
+    WARNINGS.append("-Wno-psabi")  # that wide vectors are passed otherwise than by an older gcc
+    MACROS.append(("CNN_EMULATE", "1"))
 INCLUDE = ["csrc", "csrc/include"]
 # What `python -m cnnengine` prints: the flags of all files, then those of each ISA's file, as a C string.
 BUILD_FLAGS = [" ".join(flag for flag in [*FLAGS, *OPENMP] if flag not in WARNINGS)]

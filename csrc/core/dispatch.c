@@ -24,6 +24,9 @@ const char *cnn_isa_name(int level)
 
 int cnn_isa_available(int level)
 {
+#ifdef CNN_EMULATE /* compiled without the instructions: see CONTRIBUTING.md */
+    return level < cnn_isa_count();
+#endif
     switch (level) {
     case 0:
         return 1;
