@@ -23,6 +23,9 @@ ISA_FLAGS = {
 }
 # For tests: the code of every ISA, compiled for the lowest one, counts as available on every CPU.
 EMULATE = os.environ.get("CNNENGINE_EMULATE", "0") == "1"
+if EMULATE:
+    ISA_FLAGS = dict.fromkeys(ISA_FLAGS, [])
+    WARNINGS.append("-Wno-psabi")  # that wide vectors are passed otherwise than by an older gcc
 OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
 
@@ -62,8 +65,6 @@ EXTRA = os.environ.get("CNNENGINE_CFLAGS", "").split()
 FLAGS = COMMON + WARNINGS + [flag for flag in GCC_ONLY if compiles("int x;\n", ["-Werror", flag])] + EXTRA
 MACROS = [("CNN_X86", "1")] if X86 else []
 if EMULATE:
-    ISA_FLAGS = dict.fromkeys(ISA_FLAGS, [])
-    WARNINGS.append("-Wno-psabi")  # that wide vectors are passed otherwise than by an older gcc
     MACROS.append(("CNN_EMULATE", "1"))
 INCLUDE = ["csrc", "csrc/include"]
 # What `python -m cnnengine` prints: the flags of all files, then those of each ISA's file, as a C string.

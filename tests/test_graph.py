@@ -128,6 +128,9 @@ GRADIENTS = {
     "conv-first": (_conv(data_format="channels_first"), (2, 3, 5, 4), (3, 2, 3, 4), (4,)),
     "conv-1d_causal": (_conv(padding="causal", dilation_rate=2), (2, 7, 3), (3, 3, 4), (4,)),
     "conv_transpose": (_conv_transpose(strides=2, padding="same"), (2, 3, 4, 3), (3, 2, 4, 3), (4,)),
+    "conv-stride_beyond_image": (_conv(strides=1 << 30), (2, 4, 5, 3), (3, 2, 3, 4), (4,)),
+    "conv_transpose-stride_of_one_cell": (
+        lambda x, w: ops.conv_transpose(x, w, (1 << 30, 4), output_padding=(1, 3)), (2, 1, 2, 3), (3, 2, 4, 3)),
     "conv_transpose-3x3": (_conv_transpose(), (1, 7, 7, 4), (3, 3, 4, 4), (4,)),
     "conv_transpose-dilated": (_conv_transpose(dilation_rate=(2, 1)), (2, 4, 3, 3), (3, 2, 4, 3), (4,)),
     "conv_transpose-stride_over_kernel": (_conv_transpose(strides=3), (2, 3, 2, 3), (2, 2, 4, 3), (4,)),

@@ -49,6 +49,64 @@ def test_conv2d_windows(padding, size, kernel, stride):
     np.testing.assert_allclose(y, keras_output("Conv2D", kwargs, x, layer.get_weights()), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize(("stride", "extra"), [(1, None), (1, 0), (2, None), (2, 0), (2, 1), (3, None), (3, 2)])
+def test_conv2d_transpose_windows(padding, kernel, stride, extra):
+    extra = None if extra is None else (extra, 1)
+    kwargs = {"filters": 3, "kernel_size": (kernel, 3), "strides": (stride, 2), "padding": padding}
+    kwargs |= {"output_padding": extra}
+    x = normal(2, 4, 3, 2)
+    layer = layers.Conv2DTranspose(**kwargs)
+    y = layer(x)
+    expected = keras_output("Conv2DTranspose", kwargs, x, layer.get_weights())
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_conv2d_transpose_is_the_transpose_of_conv2d():
+    layer, conv = layers.Conv2DTranspose(3, 4, 2, use_bias=False), layers.Conv2D(5, 4, 2, use_bias=False)
+    x = normal(1, 6, 5, 5)
+    y = layer(x)
+    back = normal(*y.shape)
+    conv.build(y.shape)
+    conv.set_weights(layer.get_weights())
+    np.testing.assert_allclose((y * back).sum(), (x * conv(back)).sum(), rtol=1e-4)
+
+
+def test_one_packed_kernel_serves_all_sizes_of_a_transposed_convolution():
+    layer = layers.Conv2DTranspose(3, 5, 3, padding="same", activation="relu")
+    x = Input((None, None, 4))
+    model = Model(x, layer(x))
+    for size in ((4, 5), (1, 1), (1, 6), (7, 2)):
+        image = normal(2, *size, 4)
+        np.testing.assert_allclose(model(image), layer(image), rtol=1e-5, atol=1e-5)
+
+
+def test_output_padding_is_less_than_strides():
+    with pytest.raises(ConfigError, match=r"output_padding=\(1, 1\), strides=\(2, 1\)"):
+        layers.Conv2DTranspose(3, 3, (2, 1), output_padding=1)
+
+
+def test_conv3d_is_a_sum_of_convolutions_of_frames():
+    x, layer = normal(2, 4, 6, 5, 3), layers.Conv3D(4, 3, padding="same", use_bias=False)
+    y = layer(x)
+    (kernel,) = layer.get_weights()
+    frames = np.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
+    for z in range(4):
+        expected = 0
+        for t in range(3):
+            conv = layers.Conv2D(4, 3, padding="same", use_bias=False)
+            conv.build((None, 6, 5, 3))
+            conv.set_weights([kernel[t]])
+            expected = expected + conv(np.ascontiguousarray(frames[:, z + t]))
+        np.testing.assert_allclose(y[:, z], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_upsampling_knows_one_interpolation():
+    with pytest.raises(ConfigError, match="bilinear"):
+        layers.UpSampling2D(2, interpolation="bilinear")
+
+
 @pytest.mark.parametrize(
     ("kernel", "stride", "dilation"), [(1, 1, 1), (2, 1, 1), (3, 2, 1), (4, 3, 1), (3, 1, 2), (2, 1, 5)]
 )

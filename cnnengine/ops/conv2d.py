@@ -58,6 +58,12 @@ def _spatial_fields(x_shape, w_shape, attrs):
     fields = {}
     for (names, absent), given in zip(_AXES.items(), values):
         fields |= zip(names, (absent,) * (3 - rank) + tuple(given))
+    for taps, outputs, axis in (("t", "o", "f"), ("r", "p", "h"), ("s", "q", "w")):
+        if (
+            fields[outputs] == 1
+        ):  # the stride is of no consequence, but C's backward pass has a class for each remainder
+            reach = (fields[taps] - 1) * fields[f"dilation_{axis}"] + 1
+            fields[f"stride_{axis}"] = min(fields[f"stride_{axis}"], reach)
     return fields
 
 
@@ -120,7 +126,7 @@ CONV2D_PACK = _register_pack("conv2d_pack")
 CONV2D_BWD_DATA_PACK = _register_pack("conv2d_bwd_data_pack")
 
 
-def _check_channels(x_shape, w_shape, groups):
+def _check_channels(x_shape, w_shape, groups, transposed=False):
     if len(x_shape) not in (3, 4, 5) or len(w_shape) != len(x_shape):
         raise ShapeError(
             f"Expected an input (batch, 1 to 3 spatial axes, channels) and a kernel of the same rank. "
@@ -128,7 +134,7 @@ def _check_channels(x_shape, w_shape, groups):
         )
     if 0 in x_shape[1:] or 0 in w_shape:
         raise ShapeError(f"Only the batch may be empty. Received: input shape {x_shape}, kernel shape {w_shape}")
-    c, per_group, k = x_shape[-1], *w_shape[-2:]
+    c, (per_group, k) = x_shape[-1], reversed(w_shape[-2:]) if transposed else w_shape[-2:]
     if c % groups or k % groups:
         raise ShapeError(
             f"Channels and filters must be divisible by groups={groups}. Received: C={c}, K={k}, input shape {x_shape}"
@@ -192,7 +198,7 @@ def conv2d_transpose(x, w, bias=None, strides=1, padding="valid", output_padding
     """
     x, w = as_float(x), as_float(w)
     x_shape, w_shape = spec_of(x).shape, spec_of(w).shape
-    _check_channels(x_shape, (*w_shape[:-2], *w_shape[:-3:-1]), 1)
+    _check_channels(x_shape, w_shape, 1, transposed=True)
     bias = checked_vector(bias, w_shape[-2], "bias")
     strides, dilation = _all_axes(strides, x_shape), _all_axes(dilation, x_shape)
     spatial, pads = transposed_shape(x_shape[1:-1], w_shape[:-2], strides, dilation, padding, output_padding)
