@@ -302,6 +302,61 @@ def batch_norm_bwd(d, x, dy, mean, var, gamma, dx, dgamma, dbeta):
             dx[row, c] = (dy[row, c] - through_statistics) * scale * (1 if gamma is None else gamma[c])
 
 
+def _moments(values):
+    mean = sum(values) / max(len(values), 1)
+    return mean, sum((value - mean) ** 2 for value in values) / max(len(values), 1)
+
+
+def _normalised(d, cells, x, gamma, beta, y):
+    """Normalise x over `cells` (indices that end in the channel), write y, return mean and variance."""
+    mean, var = _moments([x[cell] for cell in cells])
+    for cell in cells:
+        value = (x[cell] - mean) / math.sqrt(var + d.epsilon)
+        y[cell] = value * (1 if gamma is None else gamma[cell[-1]]) + (0 if beta is None else beta[cell[-1]])
+    return mean, var
+
+
+def _normalised_bwd(d, cells, x, dy, mean, var, gamma, dx, dgamma, dbeta):
+    """The gradients of that, those of gamma and beta added to what is there."""
+    scale = 1 / math.sqrt(var + d.epsilon)
+    z = {cell: (x[cell] - mean) * scale for cell in cells}
+    g = {cell: dy[cell] * (1 if gamma is None else gamma[cell[-1]]) for cell in cells}
+    for cell in cells:
+        mean_g, mean_gz = sum(g.values()) / len(cells), sum(g[each] * z[each] for each in cells) / len(cells)
+        dx[cell] = (g[cell] - mean_g - z[cell] * mean_gz) * scale
+        dgamma[cell[-1]] += dy[cell] * z[cell]
+        dbeta[cell[-1]] += dy[cell]
+
+
+def layer_norm_fwd(d, x, gamma, beta, y, mean, var):
+    for row in range(d.rows):
+        mean[row], var[row] = _normalised(d, [(row, c) for c in range(d.c)], x, gamma, beta, y)
+
+
+def layer_norm_bwd(d, x, dy, mean, var, gamma, dx, dgamma, dbeta):
+    dgamma[...] = dbeta[...] = 0
+    for row in range(d.rows):
+        cells = [(row, c) for c in range(d.c)]
+        _normalised_bwd(d, cells, x, dy, mean[row], var[row], gamma, dx, dgamma, dbeta)
+
+
+def _group_cells(d, image, group):
+    width = d.c // d.groups
+    return [(image, pixel, group * width + c) for pixel, c in _cells((d.pixels, width))]
+
+
+def group_norm_fwd(d, x, gamma, beta, y, mean, var):
+    for image, group in _cells((d.n, d.groups)):
+        cells = _group_cells(d, image, group)
+        mean[image, group], var[image, group] = _normalised(d, cells, x, gamma, beta, y)
+
+
+def group_norm_bwd(d, x, dy, mean, var, gamma, dx, dgamma, dbeta):
+    dgamma[...] = dbeta[...] = 0
+    for at in _cells((d.n, d.groups)):
+        _normalised_bwd(d, _group_cells(d, *at), x, dy, mean[at], var[at], gamma, dx, dgamma, dbeta)
+
+
 def _shifted(row):
     return [value - max(row) for value in row]
 
