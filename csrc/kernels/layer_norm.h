@@ -1,113 +1,100 @@
-/* Layer normalisation: rows by themselves, in blocks of lanes as those of softmax are. A row is in the cache from the
- * first look to the last. */
+/* Layer normalisation, row by row; a row is in the cache from the first look to the last. */
 #include "cnn/layer_norm.h"
+#include "simd/transpose.h"
 
-/* The mean of a row, and the variance about it, from which what the rounding of the mean adds is taken off again. */
-CNN_INLINE float row_mean(int width, int64_t cols, const float *x, float *var)
+/* The next vector of a row that has `left` elements to go; `fill` behind the end. */
+CNN_INLINE vf next_in(const float *p, int64_t left, vf fill)
 {
-    float lane[CNN_BLOCK], square[CNN_BLOCK], buffer[CNN_BLOCK];
-    const float share = 1.0f / (float)cols, mean = row_dot(width, cols, x, NULL) * share;
-    for (int l = 0; l < width; l++)
-        lane[l] = square[l] = 0.0f;
-    for (int64_t i = 0; i < cols; i += width) {
-        const float *p = row_in(width, x + i, cols - i, mean, buffer);
-        for (int l = 0; l < width; l++) {
-            float d = p[l] - mean;
-            lane[l] += d;
-            square[l] += d * d;
-        }
-    }
-    const float rest = lanes_sum(width, lane) * share;
-    *var = lanes_sum(width, square) * share - rest * rest;
-    return mean;
+    return left >= CNN_VL ? v_load(p) : v_select(v_lane() < (int32_t)left, v_load_part(p, left), fill);
 }
 
-CNN_INLINE void layer_norm_row(int width, int64_t cols, float epsilon, const float *x, const float *gamma,
-                               const float *beta, float *y, float *mean, float *var)
+CNN_INLINE void next_out(float *p, int64_t left, vf v)
 {
-    float x_buffer[CNN_BLOCK], gamma_buffer[CNN_BLOCK], beta_buffer[CNN_BLOCK], block[CNN_BLOCK];
-    const float m = *mean = row_mean(width, cols, x, var), scale = 1.0f / m_sqrt(*var + epsilon);
-    for (int64_t i = 0; i < cols; i += width) {
-        const float *p = row_in(width, x + i, cols - i, 0.0f, x_buffer);
-        const float *g = row_in(width, gamma + i, cols - i, 0.0f, gamma_buffer);
-        const float *b = row_in(width, beta + i, cols - i, 0.0f, beta_buffer);
-        float *out = row_out(width, y + i, cols - i, block);
-        CNN_IVDEP
-        for (int l = 0; l < width; l++)
-            out[l] = (p[l] - m) * scale * g[l] + b[l];
-        row_done(width, y + i, cols - i, block);
+    if (left >= CNN_VL)
+        v_store(p, v);
+    else
+        v_store_part(p, v, left);
+}
+
+CNN_INLINE float vector_sum(vf v)
+{
+    float lane[CNN_VL];
+    v_store(lane, v);
+    return lanes_sum(CNN_VL, lane);
+}
+
+/* The sum of (x - centre), or of its square, in four vectors so that no addition waits for the one before. */
+CNN_INLINE float row_moment(int squared, int64_t cols, const float *x, float centre)
+{
+    vf sum[4] = {{0}, {0}, {0}, {0}}, d;
+    int64_t i = 0;
+    for (; i + 4 * CNN_VL <= cols; i += 4 * CNN_VL) {
+        CNN_UNROLL(4)
+        for (int k = 0; k < 4; k++) {
+            d = v_load(x + i + k * CNN_VL) - centre;
+            sum[k] += squared ? d * d : d;
+        }
     }
+    for (; i < cols; i += CNN_VL) {
+        d = next_in(x + i, cols - i, v_splat(centre)) - centre;
+        sum[0] += squared ? d * d : d;
+    }
+    return vector_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
 K(layer_norm_fwd)
 (int64_t rows, int64_t cols, float epsilon, const float *x, const float *gamma, const float *beta, float *y,
  float *mean, float *var)
 {
-#define ROW(width, j)                                                                                                  \
-    layer_norm_row(width, cols, epsilon, x + (j)*cols, gamma, beta, y + (j)*cols, mean + (j), var + (j))
-    SOFTMAX_ROWS(ROW);
-#undef ROW
+    const float share = 1.0f / (float)cols;
+    const vf none = {0};
+    for (int64_t j = 0; j < rows; j++, x += cols, y += cols) {
+        const float m = mean[j] = row_moment(0, cols, x, 0.0f) * share;
+        var[j] = row_moment(1, cols, x, m) * share;
+        const float scale = 1.0f / m_sqrt(var[j] + epsilon);
+        for (int64_t i = 0, left = cols; left > 0; i += CNN_VL, left -= CNN_VL) {
+            __builtin_prefetch(x + cols + i); /* the next row: its first two looks go by fast */
+            vf z = (next_in(x + i, left, none) - m) * scale;
+            next_out(y + i, left, z * next_in(gamma + i, left, none) + next_in(beta + i, left, none));
+        }
+    }
 }
 
-/* The row's part of dgamma and dbeta. Returns the sum of gamma dy, and in *sum_x that of gamma dy (x - mean). */
-CNN_INLINE float layer_norm_sums(int width, int64_t cols, float mean, float scale, const float *x, const float *dy,
+/* A row's part of dgamma and dbeta. Returns the sum of gamma dy, and in *sum_x that of gamma dy (x - mean). */
+CNN_INLINE float layer_norm_sums(int64_t cols, float mean, float scale, const float *x, const float *dy,
                                  const float *gamma, float *dgamma, float *dbeta, float *sum_x)
 {
-    float x_buffer[CNN_BLOCK], dy_buffer[CNN_BLOCK], gamma_buffer[CNN_BLOCK], first[CNN_BLOCK], second[CNN_BLOCK];
-    float dgamma_buffer[CNN_BLOCK], dbeta_buffer[CNN_BLOCK];
-    for (int l = 0; l < width; l++)
-        first[l] = second[l] = 0.0f;
-    for (int64_t i = 0; i < cols; i += width) {
-        const float *p = row_in(width, x + i, cols - i, mean, x_buffer);
-        const float *q = row_in(width, dy + i, cols - i, 0.0f, dy_buffer);
-        const float *g = row_in(width, gamma + i, cols - i, 0.0f, gamma_buffer);
-        float *dg = (float *)row_in(width, dgamma + i, cols - i, 0.0f, dgamma_buffer);
-        float *db = (float *)row_in(width, dbeta + i, cols - i, 0.0f, dbeta_buffer);
-        CNN_IVDEP
-        for (int l = 0; l < width; l++) {
-            float d = p[l] - mean, slope = q[l] * g[l];
-            first[l] += slope;
-            second[l] += slope * d;
-            dg[l] += q[l] * (d * scale);
-            db[l] += q[l];
-        }
-        row_done(width, dgamma + i, cols - i, dgamma_buffer);
-        row_done(width, dbeta + i, cols - i, dbeta_buffer);
+    const vf none = {0};
+    vf first = none, second = none;
+    for (int64_t i = 0, left = cols; left > 0; i += CNN_VL, left -= CNN_VL) {
+        vf d = next_in(x + i, left, v_splat(mean)) - mean, slope = next_in(dy + i, left, none);
+        next_out(dgamma + i, left, next_in(dgamma + i, left, none) + slope * (d * scale));
+        next_out(dbeta + i, left, next_in(dbeta + i, left, none) + slope);
+        slope *= next_in(gamma + i, left, none);
+        first += slope;
+        second += slope * d;
     }
-    *sum_x = lanes_sum(width, second);
-    return lanes_sum(width, first);
+    *sum_x = vector_sum(second);
+    return vector_sum(first);
 }
 
-/* dx = (gamma dy - (sum + z sum_z) / c) / sqrt(var + epsilon), z the normalised row and sum_z that of gamma dy z. */
-CNN_INLINE void layer_norm_bwd_row(int width, int64_t cols, float epsilon, const float *x, const float *dy, float mean,
-                                   float var, const float *gamma, float *dx, float *dgamma, float *dbeta)
-{
-    float x_buffer[CNN_BLOCK], dy_buffer[CNN_BLOCK], gamma_buffer[CNN_BLOCK], block[CNN_BLOCK], sum_x;
-    const float scale = 1.0f / m_sqrt(var + epsilon), share = 1.0f / (float)cols;
-    const float sum = layer_norm_sums(width, cols, mean, scale, x, dy, gamma, dgamma, dbeta, &sum_x);
-    const float b = -scale * scale * scale * sum_x * share, e = -scale * sum * share;
-    for (int64_t i = 0; i < cols; i += width) {
-        const float *p = row_in(width, x + i, cols - i, 0.0f, x_buffer);
-        const float *q = row_in(width, dy + i, cols - i, 0.0f, dy_buffer);
-        const float *g = row_in(width, gamma + i, cols - i, 0.0f, gamma_buffer);
-        float *out = row_out(width, dx + i, cols - i, block);
-        CNN_IVDEP
-        for (int l = 0; l < width; l++)
-            out[l] = scale * (q[l] * g[l]) + (b * (p[l] - mean) + e);
-        row_done(width, dx + i, cols - i, block);
-    }
-}
-
-/* dgamma and dbeta: of these rows alone. */
+/* dx = (gamma dy - (sum + z sum_z) / c) / sqrt(var + epsilon), z the normalised row and sum_z that of gamma dy z.
+ * dgamma and dbeta are those of these rows alone. */
 K(layer_norm_bwd)
 (int64_t rows, int64_t cols, float epsilon, const float *x, const float *dy, const float *mean, const float *var,
  const float *gamma, float *dx, float *dgamma, float *dbeta)
 {
+    const float share = 1.0f / (float)cols;
+    const vf none = {0};
     memset(dgamma, 0, (size_t)cols * sizeof(float));
     memset(dbeta, 0, (size_t)cols * sizeof(float));
-#define ROW(width, j)                                                                                                  \
-    layer_norm_bwd_row(width, cols, epsilon, x + (j)*cols, dy + (j)*cols, mean[j], var[j], gamma, dx + (j)*cols,       \
-                       dgamma, dbeta)
-    SOFTMAX_ROWS(ROW);
-#undef ROW
+    for (int64_t j = 0; j < rows; j++, x += cols, dy += cols, dx += cols) {
+        const float m = mean[j], scale = 1.0f / m_sqrt(var[j] + epsilon);
+        float sum_x, sum = layer_norm_sums(cols, m, scale, x, dy, gamma, dgamma, dbeta, &sum_x);
+        const float b = -scale * scale * scale * sum_x * share, e = -scale * sum * share;
+        for (int64_t i = 0, left = cols; left > 0; i += CNN_VL, left -= CNN_VL) {
+            vf slope = next_in(dy + i, left, none) * next_in(gamma + i, left, none);
+            next_out(dx + i, left, scale * slope + (b * (next_in(x + i, left, none) - m) + e));
+        }
+    }
 }

@@ -69,7 +69,8 @@ CNN_INLINE float row_max(int width, int64_t cols, const float *x)
     return v_largest(most[0]);
 }
 
-/* Sum of exp(x - max); the exponentials go to y if it is given. */
+/* Sum of exp(x - max); the exponentials go to y if it is given. Arithmetic takes longest here, so here the row behind is
+ * fetched, and where its result goes. */
 CNN_INLINE float row_exp(int width, int64_t cols, float max, const float *x, float *y)
 {
     float lane[CNN_BLOCK], buffer[CNN_BLOCK], e[CNN_BLOCK];
@@ -78,6 +79,11 @@ CNN_INLINE float row_exp(int width, int64_t cols, float max, const float *x, flo
     for (int64_t i = 0; i < cols; i += width) {
         const float *p = row_in(width, x + i, cols - i, -INFINITY, buffer);
         float *out = y ? row_out(width, y + i, cols - i, e) : e;
+        for (int l = 0; l < width; l += LINE) {
+            __builtin_prefetch(x + cols + i + l);
+            if (y)
+                __builtin_prefetch(y + cols + i + l, 1);
+        }
         CNN_IVDEP
         for (int l = 0; l < width; l++) {
             float power = m_exp_nonpositive(p[l] - max);
@@ -149,20 +155,21 @@ K(log_softmax_fwd)(int64_t rows, int64_t cols, const float *x, float *y)
 /* Sum of u, or of u v if v is given. */
 CNN_INLINE float row_dot(int width, int64_t cols, const float *u, const float *v)
 {
+    vf sum[CNN_BLOCK / CNN_VL];
     float lane[CNN_BLOCK], u_buffer[CNN_BLOCK], v_buffer[CNN_BLOCK];
-    for (int l = 0; l < width; l++)
-        lane[l] = 0.0f;
+    CNN_UNROLL(16)
+    for (int k = 0; k < width / CNN_VL; k++)
+        sum[k] = (vf){0};
     for (int64_t i = 0; i < cols; i += width) {
         const float *p = row_in(width, u + i, cols - i, 0.0f, u_buffer);
-        if (v) {
-            const float *q = row_in(width, v + i, cols - i, 0.0f, v_buffer);
-            for (int l = 0; l < width; l++)
-                lane[l] += p[l] * q[l];
-        } else {
-            for (int l = 0; l < width; l++)
-                lane[l] += p[l];
-        }
+        const float *q = v ? row_in(width, v + i, cols - i, 0.0f, v_buffer) : NULL;
+        CNN_UNROLL(16)
+        for (int k = 0; k < width / CNN_VL; k++)
+            sum[k] += q ? v_load(p + k * CNN_VL) * v_load(q + k * CNN_VL) : v_load(p + k * CNN_VL);
     }
+    CNN_UNROLL(16)
+    for (int k = 0; k < width / CNN_VL; k++)
+        v_store(lane + k * CNN_VL, sum[k]);
     return lanes_sum(width, lane);
 }
 
