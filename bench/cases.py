@@ -272,6 +272,19 @@ def _batch_norm():
     _add("batch_norm_bwd", _ACTIVATIONS, f, [x, x, each, _positive(c), each], [x, each, each])
 
 
+def _own_norms():
+    n, pixels, c = 16, 56 * 56, 256
+    f = {"n": n, "pixels": pixels, "c": c, "groups": 32, "epsilon": 1e-3}
+    x, moments = (n, pixels, c), (n, 32)
+    _add("group_norm_fwd", f"{_ACTIVATIONS}, 32 groups", f, [x, (c,), (c,)], [x, moments, moments])
+    inputs = [x, x, moments, _positive(moments), (c,)]
+    _add("group_norm_bwd", f"{_ACTIVATIONS}, 32 groups", f, inputs, [x, (c,), (c,)])
+    rows, c = 64 * 197, 768
+    f, x, label = {"rows": rows, "c": c, "epsilon": 1e-3}, (rows, c), f"ViT-B: {_times(64, 197, c)}"
+    _add("layer_norm_fwd", label, f, [x, (c,), (c,)], [x, (rows,), (rows,)])
+    _add("layer_norm_bwd", label, f, [x, x, (rows,), _positive(rows), (c,)], [x, (c,), (c,)])
+
+
 def _elementwise():
     flat, count = (_COUNT,), _COUNT
     for name, alpha in (
@@ -371,6 +384,7 @@ for _family in (
     _depthwise,
     _pool,
     _batch_norm,
+    _own_norms,
     _elementwise,
     _reductions,
     _softmax,

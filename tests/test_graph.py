@@ -20,6 +20,7 @@ from cnnengine.ops.base import OPS, bind
 from cnnengine.ops.batch_norm import batch_normalise, batch_stats
 from cnnengine.ops.conv2d import conv2d
 from cnnengine.ops.elementwise import binary, unary
+from cnnengine.ops.layer_norm import group_normalise, layer_normalise
 from cnnengine.ops.matmul import _product, dense
 from cnnengine.ops.random import DROPOUT, SeedGenerator, dropout_with, random_state
 from cnnengine.ops.reduce import reduce_axes
@@ -160,6 +161,11 @@ GRADIENTS = {
     "batch_norm-training": (_normalised, (4, 3, 5), (5,), (5,)),
     "batch_norm-plain": (lambda x: batch_normalise(x, *batch_stats(x), training=True), (7, 5)),
     "batch_norm-inference": (_by_moving, (4, 3, 5), (5,), (5,)),
+    "layer_norm": (layer_normalise, (4, 3, 5), (5,), (5,)),
+    "layer_norm-plain": (layer_normalise, (7, 5)),
+    "layer_norm-axes": (lambda x, g, b: ops.layer_normalization(x, g, b, (0, 2), 1e-3), (4, 3, 5), (4, 5), (4, 5)),
+    "group_norm": (lambda x, g, b: group_normalise(x, 2, g, b), (3, 2, 5, 6), (6,), (6,)),
+    "group_norm-plain": (lambda x: group_normalise(x, 3), (3, 6)),
     "dropout": (lambda x: bind(DROPOUT, [x, STATE], rate=0.4, scale=1 / 0.6), S),
     "fan_out": (_reused, S),
     "same_twice": (lambda x: ops.multiply(x, x), S),

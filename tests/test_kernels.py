@@ -31,6 +31,8 @@ PER_SAMPLE = {
     "avg_pool2d_fwd": "n",
     "avg_pool2d_bwd": "n",
     "batch_norm_fwd": "rows",
+    "layer_norm_fwd": "rows",
+    "group_norm_fwd": "n",
     "softmax_fwd": "rows",
     "softmax_bwd": "rows",
     "log_softmax_fwd": "rows",

@@ -206,6 +206,11 @@ CASES = [
     ("softmax-middle", partial(ops.softmax, axis=1), keras("softmax", axis=1), S),
     ("softmax-axes", partial(ops.softmax, axis=(0, 2)), keras("softmax", axis=(0, 2)), S),
     ("log_softmax-first", partial(ops.log_softmax, axis=0), keras("log_softmax", axis=0), S),
+    ("layer_normalization", ops.layer_normalization, keras("layer_normalization"), S),
+    (
+        "layer_normalization-axes", partial(ops.layer_normalization, axis=(1, 2), epsilon=0.1),
+        keras("layer_normalization", axis=(1, 2), epsilon=0.1), S,
+    ),
 ]  # fmt: skip
 
 _WINDOWS = {

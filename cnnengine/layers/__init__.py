@@ -9,6 +9,7 @@ from cnnengine.layers.convolution_transpose import Conv1DTranspose, Conv2DTransp
 from cnnengine.layers.dense import Dense
 from cnnengine.layers.dropout import Dropout
 from cnnengine.layers.function_layer import FunctionLayer
+from cnnengine.layers.group_normalization import GroupNormalization, LayerNormalization
 from cnnengine.layers.input_layer import Input, InputLayer
 from cnnengine.layers.input_spec import InputSpec
 from cnnengine.layers.lambda_layer import Identity, Lambda

@@ -98,6 +98,7 @@ from cnnengine.ops.nn import (
     hard_sigmoid,
     hard_silu,
     hard_swish,
+    layer_normalization,
     leaky_relu,
     log_sigmoid,
     log_softmax,

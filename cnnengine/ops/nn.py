@@ -2,14 +2,16 @@
 
 from math import prod
 
-from cnnengine.core.checks import checked_choice
+from cnnengine.core.checks import checked_choice, checked_number
 from cnnengine.core.config import epsilon, standardize_data_format
+from cnnengine.core.config import epsilon as default_epsilon
 from cnnengine.core.errors import ConfigError, ShapeError
 from cnnengine.core.shapes import int_tuple
 from cnnengine.ops import arrays, math, pool2d
 from cnnengine.ops import conv2d as conv2d_ops
 from cnnengine.ops.base import bind, public, spec_of, to_tensor
 from cnnengine.ops.elementwise import as_float, cast, unary
+from cnnengine.ops.layer_norm import layer_normalise
 from cnnengine.ops.layout import ONE_HOT, transpose_to
 from cnnengine.ops.reduce import normal_axes
 from cnnengine.ops.softmax import SOFTMAX, log_softmax_last, softmax_crossentropy, softmax_last
@@ -113,6 +115,24 @@ def softmax(x, axis=-1):
 def log_softmax(x, axis=-1):
     """log(softmax(x)) without overflow."""
     return _along_last(log_softmax_last, x, axis)
+
+
+@public
+def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None):
+    """(x - mean) / sqrt(var + epsilon) * gamma + beta, mean and biased variance along `axis` (Ba et al. 2016).
+
+    Args:
+        x: any shape.
+        gamma, beta: of the shape of these axes, or None.
+        axis: an axis, or several that are taken as one.
+        epsilon: added to the variance; None: `config.epsilon()`.
+
+    Raises:
+        ShapeError, ConfigError.
+    """
+    flat = [None if v is None else reshape_to(as_float(v), (prod(spec_of(v).shape),)) for v in (gamma, beta)]
+    added = default_epsilon() if epsilon is None else checked_number(epsilon, "epsilon", low=0)
+    return _along_last(lambda rows: layer_normalise(rows, *flat, added), x, axis)
 
 
 # --- convolutions and pools -----------------------------------------------------------------------------------------

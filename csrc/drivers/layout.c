@@ -8,7 +8,7 @@
 #include "drivers/integers.h"
 #include "drivers/walk.h"
 
-enum { GRAIN = 1024, SIDE = 256, LANES = 16 };
+enum { GRAIN = 1024, SIDE = 256, LANES = 16, FETCH = 1024 };
 
 static int64_t product(const int64_t *dims, int64_t n)
 {
@@ -141,6 +141,21 @@ static int64_t taken(const cnn_slice *d, int64_t axis, int64_t at)
     return off % d->step[axis] == 0 && i >= 0 && i < d->out[axis] ? i : -1;
 }
 
+/* A row of dx: zero, but where the slice takes it `dy`, unless that is NULL. */
+static void unslice_row(const cnn_slice *d, float *dx, const float *dy)
+{
+    const int64_t last = d->ndim - 1, cols = d->dims[last], start = d->start[last], count = d->out[last];
+    if (dy == NULL || d->step[last] != 1) {
+        cnn_k->fill(cols, 0.0f, dx);
+        for (int64_t i = 0; dy != NULL && i < count; i++)
+            dx[start + i * d->step[last]] = dy[i];
+        return;
+    }
+    cnn_k->fill(start, 0.0f, dx);
+    copy(dx + start, dy, count);
+    cnn_k->fill(cols - start - count, 0.0f, dx + start + count);
+}
+
 /* Row by row of dx, so that each is written once. */
 static void unslice(const void *desc, void *const *buf, cnn_team *team)
 {
@@ -157,9 +172,7 @@ static void unslice(const void *desc, void *const *buf, cnn_team *team)
             inside &= i >= 0;
             from = from * d->out[axis] + i;
         }
-        cnn_k->fill(d->dims[last], 0.0f, dx);
-        for (int64_t i = 0; inside && i < d->out[last]; i++)
-            dx[d->start[last] + i * d->step[last]] = dy[from * d->out[last] + i];
+        unslice_row(d, dx, inside ? dy + from * d->out[last] : NULL);
     }
 }
 
@@ -178,6 +191,17 @@ static void concat(const void *desc, void *const *buf, cnn_team *team)
     }
 }
 
+/* Fetch the row that a later turn of i takes, if there is one: rows in no order are nothing the hardware sees coming. */
+static void fetch(const float *x, const cnn_gather *d, const int32_t *index, int64_t i)
+{
+    enum { AHEAD = 4 };
+    if (i + AHEAD >= d->count || index[i + AHEAD] < 0 || index[i + AHEAD] >= d->rows)
+        return;
+    const float *row = x + index[i + AHEAD] * d->cols;
+    for (int64_t j = 0; j < d->cols && j < FETCH; j += LANES)
+        __builtin_prefetch(row + j);
+}
+
 static void gather(const void *desc, void *const *buf, cnn_team *team)
 {
     const cnn_gather *d = desc;
@@ -187,6 +211,7 @@ static void gather(const void *desc, void *const *buf, cnn_team *team)
     int64_t lo, hi;
     cnn_team_range(team, d->count, &lo, &hi);
     for (int64_t i = lo; i < hi; i++) {
+        fetch(x, d, index, i);
         if (index[i] >= 0 && index[i] < d->rows)
             copy(y + i * d->cols, x + index[i] * d->cols, d->cols);
         else
@@ -205,11 +230,9 @@ static void scatter_add(const void *desc, void *const *buf, cnn_team *team)
     cnn_team_range(team, d->rows, &lo, &hi);
     cnn_k->fill((hi - lo) * d->cols, 0.0f, dx + lo * d->cols);
     for (int64_t i = 0; i < d->count; i++) {
-        if (index[i] < lo || index[i] >= hi)
-            continue;
-        float *row = dx + index[i] * d->cols;
-        for (int64_t j = 0; j < d->cols; j++)
-            row[j] += dy[i * d->cols + j];
+        fetch(dx, d, index, i);
+        if (index[i] >= lo && index[i] < hi)
+            cnn_k->accumulate(d->cols, dy + i * d->cols, dx + index[i] * d->cols);
     }
 }
 

@@ -1,32 +1,40 @@
 /* Batch normalisation over the rows of a matrix, columns side by side in vectors. */
 #include "cnn/batch_norm.h"
+#include "simd/channels.h"
 
-/* Of a block of rows that fits the cache: a mean rounded to float, what it lacks, and the sum of squares about it.
- * Two passes, so the variance is right also where the mean is far larger than the deviations. */
-K(batch_norm_stats)
-(int64_t rows, int64_t cols, const float *restrict x, float *restrict mean, float *restrict rest, float *restrict m2)
+enum { STATS_HEAD = 8, STATS_AHEAD = 1024 };
+
+CNN_INLINE void stats_vector(int64_t width, const float *x, const float *mean, float *rest, float *m2)
 {
-    float share = 1.0f / (float)rows;
-    cnn_k_reduce_rows(CNN_SUM, rows, cols, x, cols, mean);
+    vf d = channels_in(x, width) - channels_in(mean, width);
+    channels_out(rest, channels_in(rest, width) + d, width);
+    channels_out(m2, channels_in(m2, width) + d * d, width);
+}
+
+/* Of a block of rows: in `mean` that of the first eighth, rounded to float; in `rest` and `m2` the sums of all
+ * deviations from it and of their squares. The rows are read once, and yet the variance is right where the mean is far
+ * larger than the deviations: as an eighth of the values lie about `mean`, the variance about it is at most eight times
+ * that about the block's own mean. */
+K(batch_norm_stats)
+(int64_t rows, int64_t cols, const float *x, float *mean, float *rest, float *m2)
+{
+    const int64_t head = (rows + STATS_HEAD - 1) / STATS_HEAD, whole = cols / CNN_VL * CNN_VL;
+    const float share = 1.0f / (float)head;
+    cnn_k_reduce_rows(CNN_SUM, head, cols, x, cols, mean);
     for (int64_t i = 0; i < cols; i++) {
         mean[i] *= share;
         rest[i] = m2[i] = 0.0f;
     }
-    int64_t j = 0;
-    for (; j + 4 <= rows; j += 4) {
-        const float *r0 = x + j * cols, *r1 = r0 + cols, *r2 = r1 + cols, *r3 = r2 + cols;
-        for (int64_t i = 0; i < cols; i++) {
-            float d0 = r0[i] - mean[i], d1 = r1[i] - mean[i], d2 = r2[i] - mean[i], d3 = r3[i] - mean[i];
-            rest[i] += (d0 + d1) + (d2 + d3);
-            m2[i] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
+    /* Row after row, and fetched ahead by hand; of several rows at a time, or left to the hardware, it is slower. */
+    for (int64_t j = 0; j < rows; j++, x += cols) {
+        for (int64_t i = 0; i < whole; i += CNN_VL) {
+            if (i % LINE == 0)
+                __builtin_prefetch(x + i + STATS_AHEAD);
+            stats_vector(CNN_VL, x + i, mean + i, rest + i, m2 + i);
         }
+        if (whole < cols)
+            stats_vector(cols - whole, x + whole, mean + whole, rest + whole, m2 + whole);
     }
-    for (; j < rows; j++)
-        for (int64_t i = 0; i < cols; i++) {
-            float d = x[j * cols + i] - mean[i];
-            rest[i] += d;
-            m2[i] += d * d;
-        }
 }
 
 CNN_INLINE vf normalized(vf x, vf mean, vf scale, vf shift)

@@ -115,6 +115,12 @@ K(unary_bwd)(int64_t func, int64_t n, float a, float b, const float *x0, const f
     }
 }
 
+K(accumulate)(int64_t n, const float *restrict x, float *restrict y)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] += x[i];
+}
+
 K(select)(int64_t n, const float *condition, const float *a, const float *b, float *y)
 {
     CNN_IVDEP

@@ -25,12 +25,16 @@ CNN_INLINE const float *row_in(int width, const float *p, int64_t left, float fi
     return buffer;
 }
 
-CNN_INLINE void row_out(int width, float *p, int64_t left, const float *block)
+/* Where to write the next `width` elements; row_done takes those of a rest to p. */
+CNN_INLINE float *row_out(int width, float *p, int64_t left, float *buffer)
 {
-    if (left >= width) {
-        memcpy(p, block, (size_t)width * sizeof(float));
+    return left >= width ? p : buffer;
+}
+
+CNN_INLINE void row_done(int width, float *p, int64_t left, const float *block)
+{
+    if (left >= width)
         return;
-    }
     CNN_UNROLL(1)
     for (int l = 0; l < width; l++)
         if (l < (int)left)
@@ -65,7 +69,8 @@ CNN_INLINE float row_max(int width, int64_t cols, const float *x)
     return v_largest(most[0]);
 }
 
-/* Sum of exp(x - max); the exponentials go to y if it is given. */
+/* Sum of exp(x - max); the exponentials go to y if it is given. Arithmetic takes longest here, so here the row behind is
+ * fetched, and where its result goes. */
 CNN_INLINE float row_exp(int width, int64_t cols, float max, const float *x, float *y)
 {
     float lane[CNN_BLOCK], buffer[CNN_BLOCK], e[CNN_BLOCK];
@@ -73,36 +78,47 @@ CNN_INLINE float row_exp(int width, int64_t cols, float max, const float *x, flo
         lane[l] = 0.0f;
     for (int64_t i = 0; i < cols; i += width) {
         const float *p = row_in(width, x + i, cols - i, -INFINITY, buffer);
+        float *out = y ? row_out(width, y + i, cols - i, e) : e;
+        for (int l = 0; l < width; l += LINE) {
+            __builtin_prefetch(x + cols + i + l);
+            if (y)
+                __builtin_prefetch(y + cols + i + l, 1);
+        }
+        CNN_IVDEP
         for (int l = 0; l < width; l++) {
-            e[l] = m_exp(p[l] - max);
-            lane[l] += e[l];
+            float power = m_exp_nonpositive(p[l] - max);
+            out[l] = power;
+            lane[l] += power;
         }
         if (y)
-            row_out(width, y + i, cols - i, e);
+            row_done(width, y + i, cols - i, e);
     }
     return lanes_sum(width, lane);
 }
 
-/* y = exp(x - max) / sum of these. Returns the sum. A short row stays in registers from the first look to the last. */
+/* y = exp(x - max) / sum of these, with one division for the row. Returns the sum. A short row stays in registers from the first look to the last. */
 CNN_INLINE float row_softmax(int width, int64_t cols, float max, const float *x, float *y)
 {
     float buffer[CNN_BLOCK], block[CNN_BLOCK], lane[CNN_BLOCK];
     if (width == SOFTMAX_SHORT) {
         const float *p = row_in(width, x, cols, -INFINITY, buffer);
         for (int l = 0; l < width; l++)
-            lane[l] = block[l] = m_exp(p[l] - max);
-        float sum = lanes_sum(width, lane);
+            lane[l] = block[l] = m_exp_nonpositive(p[l] - max);
+        float sum = lanes_sum(width, lane), share = 1.0f / sum;
+        float *out = row_out(width, y, cols, buffer);
         for (int l = 0; l < width; l++)
-            block[l] /= sum;
-        row_out(width, y, cols, block);
+            out[l] = block[l] * share;
+        row_done(width, y, cols, buffer);
         return sum;
     }
-    float sum = row_exp(width, cols, max, x, y);
+    float sum = row_exp(width, cols, max, x, y), share = 1.0f / sum;
     for (int64_t i = 0; i < cols; i += width) {
         const float *p = row_in(width, y + i, cols - i, 0.0f, buffer);
+        float *out = row_out(width, y + i, cols - i, block);
+        CNN_IVDEP
         for (int l = 0; l < width; l++)
-            block[l] = p[l] / sum;
-        row_out(width, y + i, cols - i, block);
+            out[l] = p[l] * share;
+        row_done(width, y + i, cols - i, block);
     }
     return sum;
 }
@@ -121,9 +137,11 @@ CNN_INLINE void log_softmax_row(int width, int64_t cols, const float *x, float *
     float log_sum = m_log(row_exp(width, cols, max, x, NULL));
     for (int64_t i = 0; i < cols; i += width) {
         const float *p = row_in(width, x + i, cols - i, 0.0f, buffer);
+        float *out = row_out(width, y + i, cols - i, block);
+        CNN_IVDEP
         for (int l = 0; l < width; l++)
-            block[l] = (p[l] - max) - log_sum;
-        row_out(width, y + i, cols - i, block);
+            out[l] = (p[l] - max) - log_sum;
+        row_done(width, y + i, cols - i, block);
     }
 }
 
@@ -137,20 +155,21 @@ K(log_softmax_fwd)(int64_t rows, int64_t cols, const float *x, float *y)
 /* Sum of u, or of u v if v is given. */
 CNN_INLINE float row_dot(int width, int64_t cols, const float *u, const float *v)
 {
+    vf sum[CNN_BLOCK / CNN_VL];
     float lane[CNN_BLOCK], u_buffer[CNN_BLOCK], v_buffer[CNN_BLOCK];
-    for (int l = 0; l < width; l++)
-        lane[l] = 0.0f;
+    CNN_UNROLL(16)
+    for (int k = 0; k < width / CNN_VL; k++)
+        sum[k] = (vf){0};
     for (int64_t i = 0; i < cols; i += width) {
         const float *p = row_in(width, u + i, cols - i, 0.0f, u_buffer);
-        if (v) {
-            const float *q = row_in(width, v + i, cols - i, 0.0f, v_buffer);
-            for (int l = 0; l < width; l++)
-                lane[l] += p[l] * q[l];
-        } else {
-            for (int l = 0; l < width; l++)
-                lane[l] += p[l];
-        }
+        const float *q = v ? row_in(width, v + i, cols - i, 0.0f, v_buffer) : NULL;
+        CNN_UNROLL(16)
+        for (int k = 0; k < width / CNN_VL; k++)
+            sum[k] += q ? v_load(p + k * CNN_VL) * v_load(q + k * CNN_VL) : v_load(p + k * CNN_VL);
     }
+    CNN_UNROLL(16)
+    for (int k = 0; k < width / CNN_VL; k++)
+        v_store(lane + k * CNN_VL, sum[k]);
     return lanes_sum(width, lane);
 }
 
@@ -161,9 +180,11 @@ CNN_INLINE void softmax_bwd_row(int width, int64_t cols, const float *y, const f
     for (int64_t i = 0; i < cols; i += width) {
         const float *p = row_in(width, y + i, cols - i, 0.0f, y_buffer);
         const float *q = row_in(width, dy + i, cols - i, 0.0f, dy_buffer);
+        float *out = row_out(width, dx + i, cols - i, block);
+        CNN_IVDEP
         for (int l = 0; l < width; l++)
-            block[l] = p[l] * (q[l] - sum);
-        row_out(width, dx + i, cols - i, block);
+            out[l] = p[l] * (q[l] - sum);
+        row_done(width, dx + i, cols - i, block);
     }
 }
 
@@ -181,9 +202,11 @@ CNN_INLINE void log_softmax_bwd_row(int width, int64_t cols, const float *y, con
     for (int64_t i = 0; i < cols; i += width) {
         const float *p = row_in(width, y + i, cols - i, 0.0f, y_buffer);
         const float *q = row_in(width, dy + i, cols - i, 0.0f, dy_buffer);
+        float *out = row_out(width, dx + i, cols - i, block);
+        CNN_IVDEP
         for (int l = 0; l < width; l++)
-            block[l] = q[l] - m_exp(p[l]) * sum;
-        row_out(width, dx + i, cols - i, block);
+            out[l] = q[l] - m_exp_nonpositive(p[l]) * sum;
+        row_done(width, dx + i, cols - i, block);
     }
 }
 
@@ -238,15 +261,19 @@ CNN_INLINE void xent_bwd_row(int width, int64_t cols, const float *prob, const f
     float total = t ? row_dot(width, cols, t, NULL) : label >= 0 && label < cols ? 1.0f : NAN;
     for (int64_t i = 0; i < cols; i += width) {
         const float *p = row_in(width, prob + i, cols - i, 0.0f, p_buffer);
+        float *out = row_out(width, dx + i, cols - i, block);
         if (t) {
             const float *q = row_in(width, t + i, cols - i, 0.0f, t_buffer);
+            CNN_IVDEP
             for (int l = 0; l < width; l++)
-                block[l] = (p[l] * total - q[l]) * dloss;
+                out[l] = (p[l] * total - q[l]) * dloss;
         } else {
+            const int hit = label - i >= 0 && label - i < width ? (int)(label - i) : -1;
+            CNN_IVDEP
             for (int l = 0; l < width; l++)
-                block[l] = (p[l] * total - (label - i == l ? 1.0f : 0.0f)) * dloss;
+                out[l] = (p[l] * total - (hit == l ? 1.0f : 0.0f)) * dloss;
         }
-        row_out(width, dx + i, cols - i, block);
+        row_done(width, dx + i, cols - i, block);
     }
 }
 

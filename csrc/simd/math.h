@@ -76,120 +76,163 @@ CNN_INLINE float m_floor(float x)
     return r > x ? r - 1.0f : r;
 }
 
-/* 2^n, -126 <= n <= 127. */
-CNN_INLINE float m_pow2(int32_t n)
+/* |x| no larger than `limit`, with the sign of x; NaN becomes the limit. One integer minimum: of a float comparison with
+ * constants gcc makes branches first and computes their ends twice. */
+CNN_INLINE float m_limit(float x, float limit)
 {
-    return m_from_bits((int32_t)((uint32_t)(n + 127) << 23));
+    int32_t magnitude = m_bits(x) & INT32_MAX, most = m_bits(limit);
+    return m_sign_of(m_from_bits(magnitude < most ? magnitude : most), x);
+}
+
+/* y where the mask has all bits, +0 where it has none. */
+CNN_INLINE float m_keep(int32_t mask, float y)
+{
+    return m_from_bits(m_bits(y) & mask);
+}
+
+/* 2^n y by the exponent's bits; y, and the result, in the range of normal numbers. */
+CNN_INLINE float m_scaled(float y, int32_t n)
+{
+    return m_from_bits((int32_t)((uint32_t)m_bits(y) + ((uint32_t)n << 23)));
+}
+
+enum { LOG2_STEPS = 0x4b400000 }; /* the bits of 1.5 * 2^23 */
+
+/* exp(r) - 1 for |r| <= log(2)/2. */
+CNN_INLINE float m_expm1_near(float r)
+{
+    float p = 8.36640596e-3f + r * 1.3940658e-3f;
+    p = 4.16664034e-2f + r * p;
+    p = 0.16666545f + r * p;
+    p = 0.5f + r * p;
+    return r + r * r * p;
 }
 
 /* expm1(r) and n with exp(x) = 2^n exp(r), |r| <= log(2)/2. n is read from the low bits of x/log(2) + 1.5 * 2^23. */
 CNN_INLINE float m_exp_reduced(float x, int32_t *n)
 {
-    const float shift = 12582912.0f;
+    const float shift = m_from_bits(LOG2_STEPS);
     float t = x * 1.44269504f + shift;
     float k = t - shift;
-    float r = (x - k * 0.693359375f) - k * -2.12194440e-4f;
-    *n = m_bits(t) - m_bits(shift);
-    float p = 1.39416184e-3f + r * 1.98461436e-4f;
-    p = 8.33339151e-3f + r * p;
-    p = 4.16663475e-2f + r * p;
-    p = 0.166666657f + r * p;
-    p = 0.5f + r * p;
-    return r + r * r * p;
+    *n = m_bits(t) - LOG2_STEPS;
+    return m_expm1_near((x - k * 0.693359375f) - k * -2.12194440e-4f);
 }
 
-/* The power of two is applied in two halves, so that results that overflow or are denormal come out right. */
+/* Scaling by bits runs over into infinity and denormals just as multiplying would, so only what lies beyond is
+ * replaced: nothing is clamped before. A result below 2^-126 is 0. */
 CNN_INLINE float m_exp(float x)
 {
     int32_t n;
-    float p = 1.0f + m_exp_reduced(m_clamp(x, -104.0f, 89.0f), &n);
-    return p * m_pow2(n >> 1) * m_pow2(n - (n >> 1));
+    float p = 1.0f + m_exp_reduced(x, &n);
+    float y = m_keep(-!(x < -87.3365479f), m_scaled(p, n));
+    return x <= 88.7228394f ? y : x * INFINITY; /* infinity and NaN */
 }
 
-/* exp for -87 <= x <= 88. */
-CNN_INLINE float m_exp_normal(float x)
+/* exp for x <= 0 or NaN. */
+CNN_INLINE float m_exp_nonpositive(float x)
 {
     int32_t n;
     float p = 1.0f + m_exp_reduced(x, &n);
-    return p * m_pow2(n);
+    return m_keep(-!(x < -87.3365479f), p * m_scaled(1.0f, n)); /* a product, so that NaN stays NaN */
 }
 
 /* 2^n (q + 1) - 1 as 2 (s q + (s - 1/2)), s = 2^(n-1). */
 CNN_INLINE float m_expm1(float x)
 {
     int32_t n;
-    float q = m_exp_reduced(m_clamp(x, -30.0f, 89.0f), &n);
-    float s = m_pow2(n - 1);
+    float q = m_exp_reduced(x, &n);
+    float s = m_scaled(0.5f, n);
     float y = 2.0f * (q * s + (s - 0.5f));
-    return m_abs(x) < 1e-8f ? x : y;
+    y = m_abs(x) < 1e-8f ? x : y;
+    y = x < -30.0f ? -1.0f : y;
+    return x <= 88.7228394f ? y : x * INFINITY;
 }
 
-/* log(x), x finite and positive: x = 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2). */
-CNN_INLINE float m_log_positive(float x)
+/* The exponent e of x = 2^e m, sqrt(1/2) <= m < sqrt(2), as bits of a float: e << 23. */
+CNN_INLINE int32_t m_exponent_bits(float x)
 {
-    const int32_t root_half = 0x3f3504f3;
-    int32_t tiny = x < 1.17549435e-38f;
-    int32_t i = (int32_t)((uint32_t)m_bits(tiny ? x * 8388608.0f : x) - (uint32_t)root_half); /* -0 wraps */
-    float e = (float)((i >> 23) - (tiny ? 23 : 0));
-    float f = m_from_bits((i & 0x7fffff) + root_half) - 1.0f;
-    float p = -0.116707489f + f * 6.75327331e-2f;
-    p = 0.118820913f + f * p;
-    p = -0.12406043f + f * p;
-    p = 0.142205358f + f * p;
-    p = -0.166680038f + f * p;
-    p = 0.200020626f + f * p;
-    p = -0.250000089f + f * p;
-    p = 0.333333135f + f * p;
-    float tail = f * f * f * p + e * -2.12194440e-4f - 0.5f * f * f;
-    return (f + tail) + e * 0.693359375f;
+    return (int32_t)((uint32_t)m_bits(x) - 0x3f3504f3u) & (int32_t)0xff800000;
+}
+
+/* log(1 + f), sqrt(1/2) <= 1 + f < sqrt(2). */
+CNN_INLINE float m_log1p_near(float f)
+{
+    float p = 0.129014179f + f * -0.0760925934f;
+    p = -0.13246344f + f * p;
+    p = 0.141822726f + f * p;
+    p = -0.16608718f + f * p;
+    p = 0.200019613f + f * p;
+    p = -0.250016004f + f * p;
+    p = 0.333333254f + f * p;
+    p = -0.499999881f + f * p;
+    return f + f * f * p;
 }
 
 CNN_INLINE float m_log(float x)
 {
-    float y = m_log_positive(x);
+    int32_t e = m_exponent_bits(x);
+    float y = m_log1p_near(m_from_bits(m_bits(x) - e) - 1.0f) + (float)(e >> 23) * 0.693147182f;
     y = x > 0.0f ? y : x == 0.0f ? -INFINITY : NAN;
     return x < INFINITY ? y : x; /* infinity and NaN */
 }
 
-/* log(u), u = fl(1 + x), and the first-order correction for the rounding of u. */
+/* 1 + x = 2^e (1 + f), where f = 2^-e x + (2^-e - 1) has none of the rounding of 1 + x. 2^-e is made 2^24 times as
+ * large, to be a normal number for all e. */
 CNN_INLINE float m_log1p(float x)
 {
     float u = 1.0f + x;
-    float lost = x - (u - 1.0f);
-    float y = m_log_positive(u) + lost / u;
+    int32_t e = m_exponent_bits(u);
+    float down = m_from_bits(m_bits(0x1p24f) - e);
+    float f = x * 0x1p-24f * down + (down * 0x1p-24f - 1.0f);
+    float y = m_log1p_near(f) + (float)(e >> 23) * 0.693147182f;
     y = u > 0.0f ? y : u == 0.0f ? -INFINITY : NAN;
     y = m_abs(x) < 1e-8f ? x : y;
     return x < INFINITY ? y : x;
 }
 
-/* Odd polynomial near 0, 1 - 2 / (exp(2|x|) + 1) elsewhere. */
+/* Odd polynomial near 0, 1 - 2 / (exp(2|x|) + 1) elsewhere, where exp is reduced by log(2)/2 at a time. NaN is near. */
 CNN_INLINE float m_tanh(float x)
 {
-    float a = m_abs(x), z = x * x;
-    float p = 2.06067059e-2f + z * -5.66533068e-3f;
-    p = -5.37309423e-2f + z * p;
-    p = 0.133313537f + z * p;
+    const float shift = m_from_bits(LOG2_STEPS);
+    float z = x * x;
+    float p = 2.06317231e-2f + z * -5.69734583e-3f;
+    p = -5.37372679e-2f + z * p;
+    p = 0.133314103f + z * p;
     p = -0.333332807f + z * p;
     float near = x + x * (z * p);
-    float far = 1.0f - 2.0f / (m_exp_normal(2.0f * (a > 10.0f ? 10.0f : a)) + 1.0f);
-    return a < 0.625f ? near : m_sign_of(far, x);
+    float a = m_limit(m_abs(x), 10.0f);
+    float t = a * 2.88539008f + shift;
+    float e = 1.0f + m_expm1_near(2.0f * (a - (t - shift) * 0.34657359f));
+    float far = 1.0f - 2.0f / (m_scaled(e, m_bits(t) - LOG2_STEPS) + 1.0f);
+    return m_abs(x) >= 0.625f ? m_sign_of(far, x) : near;
 }
 
 CNN_INLINE float m_sigmoid(float x)
 {
-    float z = m_exp(-m_abs(x));
+    float z = m_exp_nonpositive(-m_abs(x));
     return (x < 0.0f ? z : 1.0f) / (1.0f + z);
 }
 
+/* max(x, 0) + log(1 + exp(-|x|)), the logarithm by a polynomial on [0, 1]. */
 CNN_INLINE float m_softplus(float x)
 {
-    return (x > 0.0f ? x : 0.0f) + m_log1p(m_exp(-m_abs(x)));
+    float z = m_exp_nonpositive(-m_abs(x));
+    float p = 0.0201503336f + z * -0.0033065395f;
+    p = -0.0575615279f + z * p;
+    p = 0.10670013f + z * p;
+    p = -0.153490975f + z * p;
+    p = 0.196931928f + z * p;
+    p = -0.24958156f + z * p;
+    p = 0.333304703f + z * p;
+    p = -0.499999315f + z * p;
+    return m_keep(-(x > 0.0f), x) + (z + z * z * p);
 }
 
-/* Odd polynomial near 0, 1 - exp(p(|x|)) elsewhere, p a fit of log(erfc). */
+/* Odd polynomial near 0, 1 - h(|x|)^8 elsewhere: the eighth root of erfc is as good as a polynomial, so that no
+ * exponential is needed, and eight times its rounding is small beside 1. NaN is near. */
 CNN_INLINE float m_erf(float x)
 {
-    float a = m_abs(x), z = x * x;
+    float z = x * x;
     float p = -8.01019429e-4f + z * 7.85386583e-5f;
     p = 5.18832775e-3f + z * p;
     p = -2.6853811e-2f + z * p;
@@ -197,24 +240,51 @@ CNN_INLINE float m_erf(float x)
     p = -0.37612626f + z * p;
     p = 0.128379112f + z * p;
     float near = x + x * p;
-    float b = a > 4.0f ? 4.0f : a;
-    float l = -4.39107331e-4f + b * 2.14962001e-5f;
-    l = 4.19361563e-3f + b * l;
-    l = -2.51789782e-2f + b * l;
-    l = 0.108372495f + b * l;
-    l = 0.633262575f + b * l;
-    l = 1.12955689f + b * l;
-    l = -1.83445489e-4f + b * l;
-    float far = 1.0f - m_exp_normal(-l);
-    return a < 1.0f ? near : m_sign_of(far, x);
+    float a = m_limit(m_abs(x), 4.0f);
+    float h = 9.88214015e-05f + a * -5.69294707e-06f;
+    h = -5.59472712e-04f + a * h;
+    h = 3.06780537e-04f + a * h;
+    h = 6.40225178e-03f + a * h;
+    h = -1.90955889e-03f + a * h;
+    h = -6.97338209e-02f + a * h;
+    h = -0.141015008f + a * h;
+    h = 0.999995887f + a * h;
+    h *= h;
+    h *= h;
+    float far = 1.0f - h * h;
+    return m_abs(x) >= 1.0f ? m_sign_of(far, x) : near;
 }
 
-/* d/dx of 0.5 x (1 + tanh(c (x + 0.044715 x^3))). It is 0 or 1 to the last bit long before x = +-20. */
+/* (1 + erf(x / sqrt(2))) / 2: h(|x|)^8 on the left, one minus that on the right. Beyond -5.6 it is 0. Within 2.6e-7 of
+ * the value at most, and of |x| times less where x is large: on the left 1 + erf(x) would have nothing left. */
+CNN_INLINE float m_normal_cdf(float x)
+{
+    float a = m_abs(x);
+    float h = 7.54929124e-06f + a * -3.02651671e-07f;
+    h = -6.04506713e-05f + a * h;
+    h = 3.40883671e-05f + a * h;
+    h = 1.5062429e-03f + a * h;
+    h = -6.75274932e-04f + a * h;
+    h = -3.19256857e-02f + a * h;
+    h = -9.14580747e-02f + a * h;
+    h = 0.917004049f + a * h;
+    h *= h;
+    h *= h;
+    float left = m_keep(-!(a >= 5.6f), h * h);
+    return x > 0.0f ? 1.0f - left : left;
+}
+
+/* (1 + tanh(c (x + 0.044715 x^3))) / 2, as a sigmoid. */
+CNN_INLINE float m_gelu_gate(float x)
+{
+    return m_sigmoid(1.59576912f * (x + 0.044715f * x * x * x));
+}
+
+/* d/dx of x times that. It is 0 or 1 to the last bit long before x = +-20. */
 CNN_INLINE float m_gelu_tanh_derivative(float x)
 {
-    float v = m_clamp(x, -20.0f, 20.0f), z = v * v;
-    float t = m_tanh(0.79788456f * (v + 0.044715f * v * z));
-    return 0.5f * (1.0f + t) + 0.5f * v * (1.0f - t * t) * 0.79788456f * (1.0f + 0.134145f * z);
+    float v = m_limit(x, 20.0f), s = m_gelu_gate(x);
+    return s + v * s * (1.0f - s) * 1.59576912f * (1.0f + 0.134145f * (v * v));
 }
 
 /* r = x - k pi/2, |r| <= pi/4, in double: pi/2 in three parts, of which k times the first two is exact.

@@ -28,6 +28,11 @@ CNN_INLINE vf v_splat(float x)
     return x - (vf){0}; /* x - 0 is x, also for -0 and NaN; compiles to one broadcast */
 }
 
+CNN_INLINE vf v_float(vi x)
+{
+    return __builtin_convertvector(x, vf);
+}
+
 CNN_INLINE vf v_select(vi mask, vf a, vf b)
 {
     return (vf)((mask & (vi)a) | (~mask & (vi)b));

@@ -148,6 +148,49 @@ def _norm_bwd(op, case, actual, expected):
         assert_bounded(one, other, magnitude, _roundings(f["rows"]) + 12)
 
 
+def _own_norm_sizes(op, case):
+    """Of a case of layer_norm or group_norm, inputs as (samples, pixels, groups, width): the descriptor's sizes."""
+    f = case.fields
+    if op.startswith("layer_norm"):
+        return f["rows"], 1, 1, f["c"]
+    return f["n"], f["pixels"], f["groups"], f["c"] // f["groups"]
+
+
+def _of_groups(x, pixels):
+    return x.sum((1, 3), keepdims=True) / max(pixels * x.shape[3], 1)
+
+
+def _own_norm_fwd(op, case, actual, expected):
+    n, pixels, groups, width = sizes = _own_norm_sizes(op, case)
+    x, factor, offset = (None if a is None else np.abs(as_float64(a)) for a in case.inputs)
+    magnitude, terms = _of_groups(x.reshape(sizes), pixels), _roundings(pixels * width)
+    y, mean, var = expected
+    assert_bounded(actual[1], mean, magnitude.reshape(mean.shape), terms + 2)
+    squares = magnitude.reshape(mean.shape) ** 2
+    # As for batch normalisation: a variance from the mean of squares fails here.
+    assert_bounded(actual[2], var, var + gamma(terms) * squares, terms + 8)
+    spread = var.reshape(n, 1, groups, 1) + case.fields["epsilon"]
+    lost = gamma(terms) * (magnitude**2 / spread) * magnitude + magnitude  # by the variance, and by the mean
+    size = (x.reshape(sizes) + lost) / np.sqrt(spread)
+    size = size.reshape(y.shape) * (1 if factor is None else factor) + (0 if offset is None else offset)
+    assert_bounded(actual[0], y, size + np.abs(y), terms + 10)
+
+
+def _own_norm_bwd(op, case, actual, expected):
+    n, pixels, groups, width = sizes = _own_norm_sizes(op, case)
+    x, dy, mean, var, factor = (None if a is None else np.abs(as_float64(a)) for a in case.inputs)
+    scale = 1 / np.sqrt(var.reshape(n, 1, groups, 1) + case.fields["epsilon"])
+    z = (x.reshape(sizes) + mean.reshape(n, 1, groups, 1)) * scale
+    g = (dy if factor is None else dy * factor).reshape(sizes)
+    dx = (g + _of_groups(g, pixels) + z * _of_groups(g * z, pixels)) * scale
+    slope, shift = (dy * z.reshape(dy.shape)), dy
+    over = tuple(range(dy.ndim - 1))
+    magnitudes = dx.reshape(expected[0].shape), slope.sum(over), shift.sum(over)
+    terms = (pixels * width, n * pixels, n * pixels)
+    for one, other, magnitude, count in zip(actual, expected, magnitudes, terms, strict=True):
+        assert_bounded(one, other, magnitude, _roundings(count) + 16)
+
+
 def _reduce(op, case, actual, expected):
     func, red = list(REDUCE)[case.fields["func"]], case.fields["red"]
     magnitude = _finite(expected[0])
@@ -224,6 +267,10 @@ _CHECKS = {
     "batch_norm_stats": _stats,
     "batch_norm_fwd": _norm_fwd,
     "batch_norm_bwd": _norm_bwd,
+    "layer_norm_fwd": _own_norm_fwd,
+    "layer_norm_bwd": _own_norm_bwd,
+    "group_norm_fwd": _own_norm_fwd,
+    "group_norm_bwd": _own_norm_bwd,
     "reduce": _reduce,
     "softmax_fwd": _softmax,
     "softmax_bwd": _softmax_bwd,

@@ -467,6 +467,36 @@ def _norm_cases():
         _norm_fwd(f"act_{name}", 9, 19, (True, True, False), act)
 
 
+def _own_norm_case(family, name, fields, x, mean, var):
+    """Forward and backward of one shape, with every option; backward with the statistics that forward gives."""
+    c, statistics = x.shape[-1], mean.shape
+    for gamma, beta in product(((c,), None), repeat=2):
+        label = f"{name}_{gamma is not None:d}{beta is not None:d}"
+        _add(f"{family}_fwd", label, fields, [x, gamma, beta], [x.shape, statistics, statistics])
+    for gamma in ((c,), None):
+        inputs = [x, x.shape, mean, var, gamma]
+        _add(f"{family}_bwd", f"{name}_{gamma is not None:d}", fields, inputs, [x.shape, (c,), (c,)])
+
+
+def _own_norms():
+    """Normalisations with each sample's own statistics."""
+    for rows, c in ((0, 3), (1, 1), (3, 5), (7, 16), (9, 17), (5, 64), (13, 77), (150, 200), (2000, 10)):
+        x = (_rng("layer", rows, c).standard_normal((rows, c)) * 2 + 1).astype(F32)
+        _own_norm_case("layer_norm", f"{rows}x{c}", {"rows": rows, "c": c, "epsilon": 1e-3}, x, x.mean(1), x.var(1))
+    far = (_rng("layer", "far").standard_normal((4, 300)) + 50).astype(F32)
+    fields = {"rows": 4, "c": 300, "epsilon": 1e-3}
+    _own_norm_case("layer_norm", "far_from_zero", fields, far, far.mean(1), far.var(1))
+    shapes = (0, 4, 6, 2), (2, 0, 4, 2), (1, 1, 1, 1), (2, 9, 3, 1), (3, 5, 6, 3), (2, 35, 17, 17), (4, 1, 12, 4)
+    for n, pixels, c, groups in (*shapes, (2, 1030, 32, 4), (1, 700, 67, 1), (7, 33, 24, 8)):
+        x = (_rng("group", n, pixels, c).standard_normal((n, pixels, c)) * 2 + 1).astype(F32)
+        fields = {"n": n, "pixels": pixels, "c": c, "groups": groups, "epsilon": 1e-3}
+        name, inner = f"{n}x{pixels}x{c}_groups{groups}", x.reshape(n, pixels, groups, c // groups)
+        moments = np.zeros((n, groups), F32), np.ones((n, groups), F32)
+        if x.size:
+            moments = inner.mean((1, 3)), inner.var((1, 3))
+        _own_norm_case("group_norm", name, fields, x, *moments)
+
+
 # --- elementwise ----------------------------------------------------------------------------------
 
 PARAMETERS = {
@@ -787,6 +817,7 @@ for _cases in (
     _depthwise_cases,
     _pool_cases,
     _norm_cases,
+    _own_norms,
     _unary_cases,
     _binary_cases,
     _copy_cases,

@@ -192,6 +192,16 @@ CASES = [
         "BatchNormalization", (5, 4, 3), {}, {"axis": 1}, {"scale": False, "epsilon": 1.001e-5, "momentum": 0.9},
         {"center": False, "beta_initializer": "ones", "gamma_regularizer": "l2"}, wrong=None,
     ),
+    *_cases(
+        "LayerNormalization", (5, 4, 3), {}, {"axis": [1, -1], "epsilon": 1e-5}, {"axis": 1, "scale": False},
+        {"axis": [3, 2, 1], "center": False, "gamma_regularizer": "l2"}, wrong=None,
+    ),
+    *_cases("LayerNormalization", (6,), {}, {"beta_initializer": "ones", "gamma_constraint": "non_neg"}),
+    *_cases(
+        "GroupNormalization", (5, 4, 6), {"groups": 2}, {"groups": 3, "scale": False, "epsilon": 1.001e-5},
+        {"groups": -1}, {"groups": 2, "axis": 2, "center": False}, {"groups": 1, "beta_regularizer": "l2"},
+    ),
+    *_cases("GroupNormalization", (6,), {"groups": 3}, {"groups": 2, "beta_initializer": "ones"}),
     *_cases("BatchNormalization", (6,), {}, {"moving_mean_initializer": "ones"}),
     *[
         LayerCase("Activation", {"activation": name}, ((4, 5),))

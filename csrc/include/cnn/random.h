@@ -2,7 +2,7 @@
  * dropout         x state -> y    y[i] = u_i >= rate ? x[i] * scale : 0
  * random_next     -> state        moves the stream on: the 64-bit counter state[2..3] += 1 (in place)
  *
- * state: int32[4] = seed low, seed high, counter low, counter high. u_i is word i % 4 of Philox4x32-10 (Salmon et al.
+ * state: int32[4] = seed low, seed high, counter low, counter high. u_i is word i % 4 of Philox4x32-7 (Salmon et al.
  * 2011) with key (seed low, seed high) and block counter (i / 4 low, i / 4 high, counter low, counter high), its top 24
  * bits: a pure function of state and i, so it does not depend on threads and can be made again in the backward pass. */
 #ifndef CNN_RANDOM_H
