@@ -24,7 +24,7 @@ ISA_FLAGS = {
 # For tests: the code of every ISA, compiled for the lowest one, counts as available on every CPU.
 EMULATE = os.environ.get("CNNENGINE_EMULATE", "0") == "1"
 if EMULATE:
-    ISA_FLAGS = dict.fromkeys(ISA_FLAGS, [])
+    ISA_FLAGS = {isa: [] for isa in ISA_FLAGS}
     WARNINGS.append("-Wno-psabi")  # that wide vectors are passed otherwise than by an older gcc
 OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
