@@ -6,6 +6,8 @@
  * conv2d_data.c and conv2d_weights.c, and are problems of the same form. */
 #include "drivers/conv2d.h"
 
+#include <string.h>
+
 int64_t cnn_conv_pixels(const cnn_conv_problem *p)
 {
     return p->cut.rows * p->win.q;
@@ -31,6 +33,25 @@ int64_t cnn_conv_group_size(const cnn_conv_problem *p)
     return p->cut.runs * p->cut.kc * cnn_packed_cols(p->out_cols);
 }
 
+int64_t cnn_conv_merged(int64_t groups, int64_t cols)
+{
+    int64_t merged = cnn_max(1, cnn_min(groups, cnn_k->vl / cols));
+    while (groups % merged != 0)
+        merged--;
+    return merged;
+}
+
+void cnn_conv_pack_merged(const float *w, int64_t merged, int64_t rows, int64_t cols, int64_t group_step,
+                          int64_t row_step, int64_t col_step, float *packed)
+{
+    const int64_t width = cnn_packed_cols(merged * cols);
+    memset(packed, 0, (size_t)(merged * rows * width) * sizeof(float));
+    for (int64_t s = 0; s < merged; s++)
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < cols; j++)
+                packed[(s * rows + i) * width + s * cols + j] = w[s * group_step + i * row_step + j * col_step];
+}
+
 /* Row pointers of the results (and what is added to them) of output rows [g0, g0 + ...), group g. */
 static void fill_outputs(const cnn_conv_problem *p, int64_t g0, int64_t group, float *out, cnn_strip *strip)
 {
@@ -46,24 +67,6 @@ static void fill_outputs(const cnn_conv_problem *p, int64_t g0, int64_t group, f
             if (strip->addend)
                 strip->addend[i] = p->addend + at;
         }
-    }
-}
-
-/* Panels [lo, hi) of all groups, counted through, of one strip of rows. */
-static void run_strip(const cnn_conv_problem *p, cnn_strip *strip, int64_t *run, int64_t g0, float *out, int64_t lo,
-                      int64_t hi)
-{
-    const int64_t panels = cnn_panel_count(p->out_cols);
-    while (lo < hi) {
-        const int64_t group = lo / panels, first = lo % panels, last = cnn_min(panels, first + hi - lo);
-        cnn_window_runs(&p->win, &p->cut, run);
-        for (int64_t t = 0; t < p->cut.runs; t++)
-            run[t] += group * p->win.depth;
-        fill_outputs(p, g0, group, out, strip);
-        strip->b = p->packed + group * cnn_conv_group_size(p);
-        strip->bias = p->bias ? p->bias + group * p->out_cols : NULL;
-        cnn_strip_sweep(strip, first, last);
-        lo += last - first;
     }
 }
 
@@ -86,68 +89,93 @@ void cnn_conv_solve(const cnn_conv_problem *p, const float *in, float *out, cons
                        .act = p->act,
                        .alpha = p->alpha,
                        .beta = p->beta};
-    const int64_t units = p->groups * cnn_panel_count(p->out_cols), rows = p->win.n * p->win.o * p->win.p;
+    const int64_t panels = cnn_panel_count(p->out_cols), rows = p->win.n * p->win.o * p->win.p;
     int64_t lo, hi;
-    cnn_team_range(team, p->cut.count * units, &lo, &hi);
-    while (lo < hi) {
-        const int64_t s = lo / units, first = lo % units, last = cnn_min(units, first + hi - lo);
+    cnn_team_range(team, p->cut.count * p->groups * panels, &lo, &hi);
+    cnn_window_runs(&p->win, &p->cut, run);
+    while (lo < hi) { /* of one strip and group */
+        const int64_t s = lo / (p->groups * panels), group = lo / panels % p->groups;
+        const int64_t first = lo % panels, last = cnn_min(panels, first + hi - lo);
         const int64_t g0 = s * p->cut.rows, g1 = cnn_min(g0 + p->cut.rows, rows);
         strip.m = (g1 - g0) * p->win.q;
-        cnn_window_bases(&p->win, &p->cut, in, g0, g1, copy, bases);
-        run_strip(p, &strip, run, g0, out, first, last);
+        cnn_window_bases(&p->win, &p->cut, in + group * p->win.depth, g0, g1, copy, bases);
+        fill_outputs(p, g0, group, out, &strip);
+        strip.b = p->packed + group * cnn_conv_group_size(p);
+        strip.bias = p->bias ? p->bias + group * p->out_cols : NULL;
+        cnn_strip_sweep(&strip, first, last);
         lo += last - first;
     }
 }
 
-cnn_conv_problem cnn_conv_forward(const cnn_conv2d *d)
+void cnn_conv_open(cnn_conv_problem *p)
 {
-    cnn_conv_problem p = {.win = {.n = d->n,
-                                  .f = d->f,
-                                  .h = d->h,
-                                  .w = d->w,
-                                  .c = d->c,
-                                  .o = d->o,
-                                  .p = d->p,
-                                  .q = d->q,
-                                  .step_f = d->stride_f,
-                                  .step_h = d->stride_h,
-                                  .step_w = d->stride_w,
-                                  .taps_f = d->t,
-                                  .taps_h = d->r,
-                                  .taps_w = d->s,
-                                  .first_f = -d->pad_f,
-                                  .first_h = -d->pad_t,
-                                  .first_w = -d->pad_l,
-                                  .gap_f = d->dilation_f,
-                                  .gap_h = d->dilation_h,
-                                  .gap_w = d->dilation_w,
-                                  .depth = d->c / d->groups},
-                          .groups = d->groups,
-                          .out_cols = d->k / d->groups,
-                          .out_c = d->k,
-                          .out_f = d->o,
-                          .out_h = d->p,
-                          .out_w = d->q,
-                          .jump_f = 1,
-                          .jump_h = 1,
-                          .jump_w = 1,
-                          .act = d->act,
-                          .alpha = d->alpha,
-                          .beta = d->beta};
-    p.cut = cnn_window_cut(&p.win, d->groups * cnn_panel_count(p.out_cols));
+    const int64_t merged = cnn_conv_merged(p->groups, p->out_cols);
+    p->groups /= merged;
+    p->out_cols *= merged;
+    p->win.depth *= merged;
+    p->cut = cnn_window_cut(&p->win, p->groups * cnn_panel_count(p->out_cols));
+}
+
+cnn_conv_problem cnn_conv_groups(const cnn_conv2d *d)
+{
+    return (cnn_conv_problem){.win = {.n = d->n,
+                                      .f = d->f,
+                                      .h = d->h,
+                                      .w = d->w,
+                                      .c = d->c,
+                                      .o = d->o,
+                                      .p = d->p,
+                                      .q = d->q,
+                                      .step_f = d->stride_f,
+                                      .step_h = d->stride_h,
+                                      .step_w = d->stride_w,
+                                      .taps_f = d->t,
+                                      .taps_h = d->r,
+                                      .taps_w = d->s,
+                                      .first_f = -d->pad_f,
+                                      .first_h = -d->pad_t,
+                                      .first_w = -d->pad_l,
+                                      .gap_f = d->dilation_f,
+                                      .gap_h = d->dilation_h,
+                                      .gap_w = d->dilation_w,
+                                      .depth = d->c / d->groups},
+                              .groups = d->groups,
+                              .out_cols = d->k / d->groups,
+                              .out_c = d->k,
+                              .out_f = d->o,
+                              .out_h = d->p,
+                              .out_w = d->q,
+                              .jump_f = 1,
+                              .jump_h = 1,
+                              .jump_w = 1,
+                              .act = d->act,
+                              .alpha = d->alpha,
+                              .beta = d->beta};
+}
+
+static cnn_conv_problem forward(const cnn_conv2d *d)
+{
+    cnn_conv_problem p = cnn_conv_groups(d);
+    cnn_conv_open(&p);
     return p;
 }
 
-/* Pack the forward weights: the thread's share of the taps of all groups. */
+/* Pack the forward weights: the thread's share of the panels of all groups. */
 static void pack_forward(const cnn_conv2d *d, const float *w, float *packed, const cnn_team *team)
 {
-    const int64_t cg = d->c / d->groups, kg = d->k / d->groups, rows = d->t * d->r * d->s * cg;
-    const int64_t panels = cnn_panel_count(kg);
+    const int64_t cg = d->c / d->groups, kg = d->k / d->groups, taps = d->t * d->r * d->s, rows = taps * cg;
+    const int64_t merged = cnn_conv_merged(d->groups, kg), panels = cnn_panel_count(merged * kg);
     int64_t lo, hi;
-    cnn_team_range(team, d->groups * panels, &lo, &hi);
-    for (int64_t u = lo; u < hi; u++)
-        cnn_pack(w + u / panels * kg, rows, kg, d->k, 1, packed + u / panels * rows * cnn_packed_cols(kg), 0, rows,
-                 u % panels, u % panels + 1);
+    cnn_team_range(team, d->groups / merged * panels, &lo, &hi);
+    for (int64_t u = lo; u < hi; u++) {
+        const int64_t group = u / panels * merged;
+        float *out = packed + group * rows * cnn_packed_cols(merged * kg);
+        for (int64_t tap = 0; merged > 1 && tap < taps; tap++)
+            cnn_conv_pack_merged(w + tap * cg * d->k + group * kg, merged, cg, kg, kg, d->k, 1,
+                                 out + tap * merged * cg * cnn_packed_cols(merged * kg));
+        if (merged == 1)
+            cnn_pack(w + group * kg, rows, kg, d->k, 1, out, 0, rows, u % panels, u % panels + 1);
+    }
 }
 
 static size_t packed_bytes(const cnn_conv2d *d)
@@ -198,7 +226,7 @@ static cnn_workspace fwd_workspace(const void *desc)
     const cnn_conv2d *d = desc;
     if (d->algorithm != CNN_DIRECT)
         return cnn_conv_winograd_workspace(d, 0);
-    const cnn_conv_problem p = cnn_conv_forward(d);
+    const cnn_conv_problem p = forward(d);
     return (cnn_workspace){d->packed ? 0 : packed_bytes(d), cnn_conv_local_bytes(&p)};
 }
 
@@ -209,7 +237,7 @@ static void conv2d_fwd(const void *desc, void *const *buf, cnn_team *team)
         cnn_conv_winograd_run(d, 0, buf, team);
         return;
     }
-    cnn_conv_problem p = cnn_conv_forward(d);
+    cnn_conv_problem p = forward(d);
     p.packed = buf[1];
     p.bias = buf[2];
     p.addend = buf[3];

@@ -20,8 +20,20 @@ typedef struct {
     double alpha, beta;
 } cnn_conv_problem;
 
-/* The forward pass as such a problem. */
-cnn_conv_problem cnn_conv_forward(const cnn_conv2d *d);
+/* How many groups are computed as one, of all `groups` with `cols` output columns each: as many as fit a vector. Their
+ * weights are packed with zeros between the groups, which costs nothing as the vector would be empty there. */
+int64_t cnn_conv_merged(int64_t groups, int64_t cols);
+
+/* One tap of merged groups, packed: group s has rows [s * rows, (s + 1) * rows) and columns [s * cols, ...), element
+ * w[s * group_step + i * row_step + j * col_step]. */
+void cnn_conv_pack_merged(const float *w, int64_t merged, int64_t rows, int64_t cols, int64_t group_step,
+                          int64_t row_step, int64_t col_step, float *packed);
+
+/* The forward pass as a problem, group by group and not yet cut into strips. */
+cnn_conv_problem cnn_conv_groups(const cnn_conv2d *d);
+
+/* Merge the groups of a problem and cut it into strips. */
+void cnn_conv_open(cnn_conv_problem *p);
 
 /* Winograd's problem for the forward pass or, `turned`, for the backward pass for the data. */
 cnn_winograd cnn_conv_winograd(const cnn_conv2d *d, int turned);

@@ -106,7 +106,7 @@ static cnn_conv_problem class_problem(const cnn_conv2d *d, const class_t *a)
                           .act = d->act,
                           .alpha = d->alpha,
                           .beta = d->beta};
-    p.cut = cnn_window_cut(&p.win, d->groups * cnn_panel_count(p.out_cols));
+    cnn_conv_open(&p);
     return p;
 }
 
@@ -120,17 +120,22 @@ static int64_t class_size(const cnn_conv2d *d, const class_t *a)
 /* Pack the class's taps, transposed and from the highest to the lowest, as its window reads them. */
 static void pack_class(const cnn_conv2d *d, const class_t *a, const float *w, float *packed, const cnn_team *team)
 {
-    const int64_t cg = d->c / d->groups, kg = d->k / d->groups, panels = cnn_panel_count(cg);
+    const int64_t cg = d->c / d->groups, kg = d->k / d->groups, merged = cnn_conv_merged(d->groups, cg);
+    const int64_t panels = cnn_panel_count(merged * cg), plane = a->down.count * a->across.count;
     int64_t lo, hi;
-    cnn_team_range(team, d->groups * a->taps * panels, &lo, &hi);
+    cnn_team_range(team, d->groups / merged * a->taps * panels, &lo, &hi);
     for (int64_t u = lo; u < hi; u++) {
-        const int64_t group = u / panels / a->taps, tap = u / panels % a->taps, panel = u % panels;
-        const int64_t plane = a->down.count * a->across.count;
+        const int64_t group = u / panels / a->taps * merged, tap = u / panels % a->taps, panel = u % panels;
         const int64_t t = a->back.highest - tap / plane * a->back.tap_gap;
         const int64_t r = a->down.highest - tap % plane / a->across.count * a->down.tap_gap;
         const int64_t s = a->across.highest - tap % a->across.count * a->across.tap_gap;
-        cnn_pack(w + ((t * d->r + r) * d->s + s) * cg * d->k + group * kg, kg, cg, 1, d->k,
-                 packed + group * (class_size(d, a) / d->groups), tap * kg, a->taps * kg, panel, panel + 1);
+        const float *from = w + ((t * d->r + r) * d->s + s) * cg * d->k + group * kg;
+        float *out = packed + group * a->taps * kg * cnn_packed_cols(merged * cg);
+        if (merged > 1)
+            cnn_conv_pack_merged(from, merged, kg, cg, kg, 1, d->k,
+                                 out + tap * merged * kg * cnn_packed_cols(merged * cg));
+        else
+            cnn_pack(from, kg, cg, 1, d->k, out, tap * kg, a->taps * kg, panel, panel + 1);
     }
 }
 

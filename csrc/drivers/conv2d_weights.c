@@ -24,7 +24,7 @@ typedef struct {
 
 static weights_t weights_problem(const cnn_conv2d *d)
 {
-    weights_t g = {.p = cnn_conv_forward(d), .taps = d->t * d->r * d->s};
+    weights_t g = {.p = cnn_conv_groups(d), .taps = d->t * d->r * d->s};
     const int64_t depth = g.p.win.depth, kg = g.p.out_cols;
     g.p.cut = cnn_window_rows(&g.p.win, PIXELS / cnn_max(d->q, 1), g.taps > 1);
     g.pitch = cnn_min(depth, LANES);
@@ -35,8 +35,8 @@ static weights_t weights_problem(const cnn_conv2d *d)
     g.tiles = cnn_max(g.tiles, cnn_tile_count(rows, cnn_panel_at(g.panels - 1, kg).nv)); /* one cut for all panels */
     g.band = cnn_max(1, BAND_COLS / cnn_panel_cols());
     g.bands = cnn_ceil_div(g.panels, g.band);
-    g.cells = g.taps > 1 ? (int64_t)g.p.cut.copy_bytes / (4 * d->c) : cnn_conv_pixels(&g.p);
-    g.in_place = g.taps > 1 && g.pitch == d->c;
+    g.cells = g.taps > 1 ? (int64_t)g.p.cut.copy_bytes / (4 * depth) : cnn_conv_pixels(&g.p);
+    g.in_place = g.taps > 1 && g.pitch == depth;
     return g;
 }
 
@@ -78,6 +78,8 @@ cnn_workspace cnn_conv2d_bwd_weights_workspace(const void *desc)
 /* The strip at hand. */
 typedef struct {
     scratch_t at;
+    const float *x;
+    int64_t g0, g1;  /* its output rows, counted over all images */
     int64_t m;       /* pixels */
     const float *dy; /* its first pixel */
     int64_t group;   /* whose blocks are in x, or -1 */
@@ -89,30 +91,30 @@ typedef struct {
 static void fill_taps(const weights_t *g, int64_t *tap)
 {
     for (int64_t t = 0; t < g->taps; t++)
-        tap[t] = cnn_window_tap(&g->p.win, &g->p.cut, t) / g->p.win.c * g->pitch;
+        tap[t] = cnn_window_tap(&g->p.win, &g->p.cut, t) / g->p.cut.pitch * g->pitch;
 }
 
-/* Pixels [g0, g1) rows of the strip: where their windows begin in a block. */
-static void open_strip(const cnn_conv2d *d, const weights_t *g, const float *x, int64_t g0, int64_t g1, strip_t *s)
-{
-    cnn_window_bases(&g->p.win, &g->p.cut, x, g0, g1, s->at.copy, s->at.bases);
-    s->m = (g1 - g0) * d->q;
-    for (int64_t i = 0; i < s->m; i++)
-        s->at.index[i] = g->taps > 1 ? (s->at.bases[i] - s->at.copy) / d->c * g->pitch : i * g->pitch;
-    s->group = s->band = -1;
-    s->accumulate = g0 > 0;
-}
-
-/* Copy the group's channels into blocks: of a window of one tap only the pixels, else all cells. */
-static void fill_blocks(const cnn_conv2d *d, const weights_t *g, strip_t *s, int64_t group)
+/* Copy a group's channels into blocks: of a window of one tap only the pixels, else all cells. */
+static void fill_blocks(const weights_t *g, const strip_t *s)
 {
     const int64_t cells = g->taps > 1 ? g->cells : s->m, depth = g->p.win.depth;
     for (int64_t b = 0; b < g->blocks; b++) {
-        const int64_t lanes = cnn_min(LANES, depth - b * LANES), first = group * depth + b * LANES;
+        const int64_t lanes = cnn_min(LANES, depth - b * LANES);
         float *out = s->at.x + b * g->cells * g->pitch;
         for (int64_t i = 0; i < cells; i++, out += g->pitch)
-            cnn_copy(out, (g->taps > 1 ? s->at.copy + i * d->c : s->at.bases[i]) + first, lanes);
+            cnn_copy(out, (g->taps > 1 ? s->at.copy + i * depth : s->at.bases[i]) + b * LANES, lanes);
     }
+}
+
+/* Take up a group of the strip: its blocks, and where the windows of the pixels begin in them. */
+static void open_group(const weights_t *g, strip_t *s, int64_t group)
+{
+    const int64_t depth = g->p.win.depth;
+    cnn_window_bases(&g->p.win, &g->p.cut, s->x + group * depth, s->g0, s->g1, s->at.copy, s->at.bases);
+    for (int64_t i = 0; i < s->m; i++)
+        s->at.index[i] = g->taps > 1 ? (s->at.bases[i] - s->at.copy) / depth * g->pitch : i * g->pitch;
+    if (!g->in_place)
+        fill_blocks(g, s);
     s->group = group;
 }
 
@@ -166,8 +168,8 @@ static void weights_strip(const cnn_conv2d *d, const weights_t *g, strip_t *s, i
     for (int64_t u = lo; u < hi; u++) {
         const int64_t block = u / g->tiles % g->blocks, unit = u / (g->tiles * g->blocks);
         const int64_t group = unit / g->panels, j = unit % g->panels, band = group * g->bands + j / g->band;
-        if (s->group != group && !g->in_place)
-            fill_blocks(d, g, s, group);
+        if (s->group != group)
+            open_group(g, s, group);
         if (s->band != band)
             pack_band(d, g, s, band);
         const int64_t rows = g->taps * cnn_min(LANES, g->p.win.depth - block * LANES);
@@ -191,14 +193,18 @@ void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
         return;
     }
     const weights_t g = weights_problem(d);
-    strip_t s = {.at = scratch_of(&g, team->local)};
+    strip_t s = {.at = scratch_of(&g, team->local), .x = x};
     fill_taps(&g, s.at.tap);
     const int64_t rows = d->n * d->o * d->p;
     int64_t lo, hi;
     cnn_team_range(team, d->groups * g.panels * g.blocks * g.tiles, &lo, &hi);
     for (int64_t g0 = 0; g0 < rows; g0 += g.p.cut.rows) {
-        open_strip(d, &g, x, g0, cnn_min(g0 + g.p.cut.rows, rows), &s);
+        s.g0 = g0;
+        s.g1 = cnn_min(g0 + g.p.cut.rows, rows);
+        s.m = (s.g1 - g0) * d->q;
         s.dy = dy + g0 * d->q * d->k;
+        s.group = s.band = -1;
+        s.accumulate = g0 > 0;
         weights_strip(d, &g, &s, lo, hi, dw);
     }
     if (rows * d->q == 0 && team->id == 0)

@@ -67,12 +67,13 @@ static inline void cnn_tile_at(int64_t i, int64_t tiles, int64_t m, int64_t *lo,
     *hi = *lo + cnn_tile_height(i, tiles, m);
 }
 
-/* Copies n floats; pieces of a known size first, for rows are too short to call memcpy for each. */
+/* Copies n floats in pieces of a known size, for rows are too short to call memcpy for each. */
 static inline void cnn_copy(float *out, const float *in, int64_t n)
 {
-    enum { PIECE = 16 };
-    for (; n >= PIECE; n -= PIECE, out += PIECE, in += PIECE)
-        memcpy(out, in, PIECE * sizeof(float));
+    for (; n >= 16; n -= 16, out += 16, in += 16)
+        memcpy(out, in, 16 * sizeof(float));
+    for (; n >= 4; n -= 4, out += 4, in += 4)
+        memcpy(out, in, 4 * sizeof(float));
     for (int64_t i = 0; i < n; i++)
         out[i] = in[i];
 }

@@ -18,9 +18,15 @@ static int reaches_out(int64_t cells, int64_t outputs, int64_t step, int64_t fir
 /* Whether a tap of some window lies outside the input. */
 static int reaches_border(const cnn_window *win)
 {
-    return win->taps_h > 0 && (reaches_out(win->f, win->o, win->step_f, win->first_f, win->taps_f, win->gap_f) ||
-                               reaches_out(win->h, win->p, win->step_h, win->first_h, win->taps_h, win->gap_h) ||
-                               reaches_out(win->w, win->q, win->step_w, win->first_w, win->taps_w, win->gap_w));
+    return reaches_out(win->f, win->o, win->step_f, win->first_f, win->taps_f, win->gap_f) ||
+           reaches_out(win->h, win->p, win->step_h, win->first_h, win->taps_h, win->gap_h) ||
+           reaches_out(win->w, win->q, win->step_w, win->first_w, win->taps_w, win->gap_w);
+}
+
+/* Windows without taps read nothing, so there is nothing to copy; they may have no rows either. */
+static int is_copied(const cnn_window *win)
+{
+    return win->taps_h > 0 && (reaches_border(win) || win->depth < win->c);
 }
 
 /* Cells in a row of the copy, or of the input where it is not copied. */
@@ -36,11 +42,12 @@ static int64_t all_rows(const cnn_window *win)
 
 cnn_window_strip cnn_window_rows(const cnn_window *win, int64_t rows, int padded)
 {
-    cnn_window_strip s = {.padded = padded || reaches_border(win)};
+    cnn_window_strip s = {.padded = padded || is_copied(win)};
+    s.pitch = s.padded ? win->depth : win->c;
     s.copy_w = row_cells(win, s.padded);
     s.rows = cnn_limited(rows, 1, cnn_max(all_rows(win), 1));
     s.count = cnn_ceil_div(all_rows(win), s.rows);
-    const int joined = win->gap_w == 1 && win->depth == win->c;
+    const int joined = win->gap_w == 1 && win->depth == s.pitch;
     s.runs = win->taps_f * win->taps_h * (joined ? 1 : win->taps_w);
     s.kc = joined ? win->taps_w * win->depth : win->depth;
     s.frame = win->gap_f * win->h * win->w;
@@ -50,7 +57,7 @@ cnn_window_strip cnn_window_rows(const cnn_window *win, int64_t rows, int padded
         const int64_t of_frame = (cnn_min(s.rows, win->p) - 1) * win->step_h + reach;
         const int64_t last = cnn_min(frames * of_frame, s.rows * win->step_h + frames * reach);
         s.frame = of_frame * s.copy_w;
-        s.copy_bytes = (size_t)((frames * (win->taps_f - 1) * of_frame + last) * s.copy_w * win->c) * sizeof(float);
+        s.copy_bytes = (size_t)((frames * (win->taps_f - 1) * of_frame + last) * s.copy_w * s.pitch) * sizeof(float);
         s.copy_bytes = cnn_align64(s.copy_bytes);
     }
     return s;
@@ -58,8 +65,8 @@ cnn_window_strip cnn_window_rows(const cnn_window *win, int64_t rows, int padded
 
 cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels)
 {
-    const int64_t cells = row_cells(win, reaches_border(win)) * win->step_h * win->taps_f;
-    const int64_t fit = cnn_min(STRIP_BYTES / cnn_max(cells * win->c * 4, 1), STRIP_PIXELS / cnn_max(win->q, 1));
+    const int64_t cells = row_cells(win, is_copied(win)) * win->step_h * win->taps_f;
+    const int64_t fit = cnn_min(STRIP_BYTES / cnn_max(cells * win->depth * 4, 1), STRIP_PIXELS / cnn_max(win->q, 1));
     const int64_t spread = cnn_ceil_div(all_rows(win) * panels, WANTED_UNITS);
     return cnn_window_rows(win, cnn_min(cnn_max(fit, 1), spread), 0);
 }
@@ -67,7 +74,7 @@ cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels)
 int64_t cnn_window_tap(const cnn_window *win, const cnn_window_strip *strip, int64_t tap)
 {
     const int64_t j = tap % win->taps_w, i = tap / win->taps_w % win->taps_h, f = tap / win->taps_w / win->taps_h;
-    return (f * strip->frame + i * win->gap_h * strip->copy_w + j * win->gap_w) * win->c;
+    return (f * strip->frame + i * win->gap_h * strip->copy_w + j * win->gap_w) * strip->pitch;
 }
 
 void cnn_window_runs(const cnn_window *win, const cnn_window_strip *strip, int64_t *run)
@@ -77,23 +84,34 @@ void cnn_window_runs(const cnn_window *win, const cnn_window_strip *strip, int64
         run[i] = cnn_window_tap(win, strip, i * taps / strip->runs);
 }
 
+/* `depth` channels of each of `cells` cells. */
+static void copy_cells(const cnn_window *win, const float *x, int64_t cells, float *out)
+{
+    if (win->depth == win->c) {
+        memcpy(out, x, (size_t)(cells * win->c) * sizeof(float));
+        return;
+    }
+    for (int64_t i = 0; i < cells; i++)
+        cnn_copy(out + i * win->depth, x + i * win->c, win->depth);
+}
+
 /* One input row with `left` zero cells (or cells cut off, when negative) before it, `cells` long in all. */
 static void copy_row(const cnn_window *win, const float *row, int64_t left, int64_t cells, float *out)
 {
     const int64_t skip = cnn_max(-left, 0), before = cnn_max(left, 0);
     const int64_t body = cnn_max(0, cnn_min(win->w - skip, cells - before));
-    memset(out, 0, (size_t)(cnn_min(before, cells) * win->c) * sizeof(float));
-    memcpy(out + before * win->c, row + skip * win->c, (size_t)(body * win->c) * sizeof(float));
+    memset(out, 0, (size_t)(cnn_min(before, cells) * win->depth) * sizeof(float));
+    copy_cells(win, row + skip * win->c, body, out + before * win->depth);
     if (before + body < cells)
-        memset(out + (before + body) * win->c, 0, (size_t)((cells - before - body) * win->c) * sizeof(float));
+        memset(out + (before + body) * win->depth, 0, (size_t)((cells - before - body) * win->depth) * sizeof(float));
 }
 
 /* Rows of one frame, from y0 on; those outside are zeros. */
 static void copy_rows(const cnn_window *win, const float *frame, int64_t y0, int64_t rows, int64_t cells, float *out)
 {
-    for (int64_t y = y0; y < y0 + rows; y++, out += cells * win->c) {
+    for (int64_t y = y0; y < y0 + rows; y++, out += cells * win->depth) {
         if (y < 0 || y >= win->h)
-            memset(out, 0, (size_t)(cells * win->c) * sizeof(float));
+            memset(out, 0, (size_t)(cells * win->depth) * sizeof(float));
         else
             copy_row(win, frame + y * win->w * win->c, -win->first_w, cells, out);
     }
@@ -103,10 +121,10 @@ static void copy_rows(const cnn_window *win, const float *frame, int64_t y0, int
 static void copy_frames(const cnn_window *win, const cnn_window_strip *strip, const float *image, int64_t z0,
                         int64_t y0, int64_t rows, float *out)
 {
-    for (int64_t i = 0; i < win->taps_f; i++, out += strip->frame * win->c) {
+    for (int64_t i = 0; i < win->taps_f; i++, out += strip->frame * win->depth) {
         const int64_t z = z0 + i * win->gap_f;
         if (z < 0 || z >= win->f)
-            memset(out, 0, (size_t)(rows * strip->copy_w * win->c) * sizeof(float));
+            memset(out, 0, (size_t)(rows * strip->copy_w * win->depth) * sizeof(float));
         else
             copy_rows(win, image + z * win->h * win->w * win->c, y0, rows, strip->copy_w, out);
     }
@@ -124,11 +142,11 @@ void cnn_window_bases(const cnn_window *win, const cnn_window_strip *strip, cons
             const int64_t high = (rows - 1) * win->step_h + extent(win->taps_h, win->gap_h);
             copy_frames(win, strip, image, z0, y0, high, copy);
             base = copy;
-            copy += ((win->taps_f - 1) * strip->frame + high * strip->copy_w) * win->c;
+            copy += ((win->taps_f - 1) * strip->frame + high * strip->copy_w) * strip->pitch;
         }
         for (int64_t y = 0; y < rows; y++)
             for (int64_t q = 0; q < win->q; q++)
-                *bases++ = base + (y * win->step_h * strip->copy_w + q * win->step_w) * win->c;
+                *bases++ = base + (y * win->step_h * strip->copy_w + q * win->step_w) * strip->pitch;
         g0 += rows;
     }
 }

@@ -16,7 +16,7 @@ typedef struct cnn_window {
     int64_t taps_f, taps_h, taps_w;    /* taps are a grid: along each axis tap i of output cell y reads */
     int64_t first_f, first_h, first_w; /*   input cell y * step + first + i * gap */
     int64_t gap_f, gap_h, gap_w;
-    int64_t depth; /* channels that are read of a cell, from channel 0 of the pointer given */
+    int64_t depth; /* channels that are read of a cell, from channel 0 of the pointer given; less than c in a group */
 } cnn_window;
 
 /* The strip of output rows [g0, g1), counted over all frames, as the tile wants it. */
@@ -25,6 +25,7 @@ typedef struct cnn_window_strip {
     int64_t count;     /* strips in all */
     int64_t runs, kc;  /* contiguous floats: a row of taps when its cells are neighbours, else one tap */
     int padded;        /* the strip is copied */
+    int64_t pitch;     /* floats of a cell of the copy, or of the input */
     int64_t copy_w;    /* cells in a row of the copy, or of the input */
     int64_t frame;     /* cells from one tap to that of the next frame */
     size_t copy_bytes; /* local scratch for the copy */
@@ -33,7 +34,8 @@ typedef struct cnn_window_strip {
 /* Choose the strips; `panels` pieces of work are to be had from each. */
 cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels);
 
-/* Strips of `rows` output rows, copied if `padded` or if a window reaches past the border. */
+/* Strips of `rows` output rows, copied if `padded`, if a window reaches past the border, or if a group's channels are
+ * read only: at the pitch of a whole pixel they would share few sets of the cache. */
 cnn_window_strip cnn_window_rows(const cnn_window *win, int64_t rows, int padded);
 
 /* Offset of a tap, counted through, from a pixel's base. */

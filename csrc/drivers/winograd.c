@@ -34,7 +34,7 @@ int64_t cnn_winograd_filter_size(int size, int64_t depth, int64_t k)
     return (int64_t)(size + 2) * (size + 2) * depth * cnn_packed_cols(k);
 }
 
-/* Sixteen rows of a panel of `rows` packed rows: rows [row, row + LANES) of one frame of the taps w. */
+/* LANES rows of a panel of `rows` packed rows: from row `row` on of one frame of the taps w. */
 static void pack_rows(int size, int64_t c, int64_t k, const float *w, int64_t row, cnn_panel panel, int64_t rows,
                       float *out)
 {

@@ -225,7 +225,8 @@ static void tile_row(int64_t runs, const int64_t *run, int64_t kc, const float *
         cnn_k_unary_fwd(e->act, VECTORS * CNN_VL, e->alpha, e->beta, c + e->first, c + e->first);
 }
 
-/* Tiles that fit the registers: 32 of AVX-512, 16 of the others; mr * nv accumulators, nv of B, at least one of A. */
+/* Tiles that fit the registers: 32 of AVX-512, 16 of the others; mr * nv accumulators, nv of B, at least one of A. Of
+ * AVX2's with one vector the pointers to the rows set the limit: 12 rows reload four of them at each step. */
 #if CNN_VL == 16
 TILES_TO_14(1) TILES_TO_14(2) TILES_TO_8(3) TILES_TO_7(4)
 #define CNN_TILE_TABLES                                                                                                \
@@ -235,10 +236,10 @@ TILES_TO_14(1) TILES_TO_14(2) TILES_TO_8(3) TILES_TO_7(4)
         {0}, {NAMES_14(tile_index, 1)}, {NAMES_14(tile_index, 2)}, {NAMES_8(tile_index, 3)}, {NAMES_7(tile_index, 4)}}
 #else
 #if CNN_VL == 8
-TILES_TO_12(1) TILES_TO_6(2)
+TILES_TO_8(1) TILES_TO_6(2)
 #define CNN_TILE_TABLES                                                                                                \
-    .tile_row = tile_row, .nv_max = 2, .mr_max = {0, 12, 6}, .tile = {{0}, {NAMES_12(tile, 1)}, {NAMES_6(tile, 2)}},   \
-    .tile_index = {{0}, {NAMES_12(tile_index, 1)}, {NAMES_6(tile_index, 2)}}
+    .tile_row = tile_row, .nv_max = 2, .mr_max = {0, 8, 6}, .tile = {{0}, {NAMES_8(tile, 1)}, {NAMES_6(tile, 2)}},     \
+    .tile_index = {{0}, {NAMES_8(tile_index, 1)}, {NAMES_6(tile_index, 2)}}
 #else
 TILES_TO_8(1) TILES_TO_5(2)
 #define CNN_TILE_TABLES                                                                                                \
