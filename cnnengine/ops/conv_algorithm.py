@@ -43,7 +43,7 @@ def choose(p, q, channels, filters):
     tiles = _tiles(p, q, 4)
     cost_4 = 36 * tiles * _COST_4
     cost_2 = 16 * _tiles(p, q, 2) * _COST_2
-    if 36 * 4 * channels * filters > _LARGE_FILTERS and tiles <= _FEW_TILES:
+    if 36 * 4 * channels * filters > _LARGE_FILTERS and tiles < _FEW_TILES:
         cost_4 = float("inf")
     if CONFIG.conv_algorithm == "auto" and min(cost_4, cost_2) >= 9 * p * q:
         return DIRECT

@@ -18,14 +18,15 @@ static int reaches_out(int64_t cells, int64_t outputs, int64_t step, int64_t fir
 /* Whether a tap of some window lies outside the input. */
 static int reaches_border(const cnn_window *win)
 {
-    return win->taps_h > 0 && (reaches_out(win->f, win->o, win->step_f, win->first_f, win->taps_f, win->gap_f) ||
-                               reaches_out(win->h, win->p, win->step_h, win->first_h, win->taps_h, win->gap_h) ||
-                               reaches_out(win->w, win->q, win->step_w, win->first_w, win->taps_w, win->gap_w));
+    return reaches_out(win->f, win->o, win->step_f, win->first_f, win->taps_f, win->gap_f) ||
+           reaches_out(win->h, win->p, win->step_h, win->first_h, win->taps_h, win->gap_h) ||
+           reaches_out(win->w, win->q, win->step_w, win->first_w, win->taps_w, win->gap_w);
 }
 
+/* Windows without taps read nothing, so there is nothing to copy; they may have no rows either. */
 static int is_copied(const cnn_window *win)
 {
-    return reaches_border(win) || win->depth < win->c;
+    return win->taps_h > 0 && (reaches_border(win) || win->depth < win->c);
 }
 
 /* Cells in a row of the copy, or of the input where it is not copied. */

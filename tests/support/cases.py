@@ -316,6 +316,8 @@ _CONV_3D = [
     ("3d_dilated_strided", _frames(6, 3, stride=2, dilation=3, pad=(3, 1)), "dilated_strided", 2, 3, 4, 1),
     ("3d_groups", _frames(3, 2, pad=(1, 0)), "uneven_pad", 2, 6, 34, 2),
     ("3d_outside", _frames(1, 4, pad=(3, 2)), "larger_than_image", 2, 3, 4, 1),
+    ("3d_groups_unreached", _frames(7, 1, stride=2), "stride_over_kernel", 2, 6, 4, 2),
+    ("3d_groups_no_cells", {**_frames(6, 3, stride=5), "f": 2}, "smaller_than_stride", 2, 32, 34, 2),
     ("3d_whole", _frames(3, 3), "whole", 2, 3, 10, 1),
     ("3d_strips", _frames(4, 3, pad=(1, 1)), "strips", 2, 20, 9, 1),
     ("3d_cut_off", {**_frames(7, 2, stride=2, pad=(1, 0)), "f": 8}, "cut_off", 2, 3, 5, 1),
