@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from cnnengine import _native as native
+from cnnengine.core.codes import UNARY
 from cnnengine.reference import IMPLEMENTATIONS
 from tests.support.bounds import check
 from tests.support.cases import CASES, Case
-from tests.support.compare import assert_same_bits
+from tests.support.compare import TINY, assert_same_bits, ulps
 from tests.support.native import run_native
 from tests.support.run import new_outputs, run64
 
@@ -100,6 +101,25 @@ def test_batch_changes_no_bit_of_a_sample(isa, op, case):
         alone = run_native(op, _sample(case, native.OPS[op].inputs, field, i))
         for one, whole in zip(alone, together, strict=True):
             assert_same_bits(one, np.ascontiguousarray(whole[i : i + 1]))
+
+
+# As documented in csrc/simd/math.h, but for the roundings of products where multiply-adds are not fused.
+ULPS = {"exp": 2, "expm1": 2, "log": 2, "log1p": 2, "tanh": 2, "erf": 2, "softplus": 2.5, "sigmoid": 2.5}
+
+
+@pytest.mark.parametrize("func", ULPS)
+def test_elementary_functions_over_all_floats(isa, func):
+    x = np.arange(0, 2**32, 6007, np.uint64).astype(np.uint32).view(np.float32)
+    x = x[np.abs(x) >= TINY]  # no denormals, no NaN
+    fields = {"count": x.size, "func": UNARY[func], "alpha": 0.0, "beta": 0.0}
+    case = Case(func, fields, [x], [(x.shape, np.float32)])
+    (actual,), (expected,) = run_native("unary_fwd", case), run64(IMPLEMENTATIONS["unary_fwd"], case)
+    largest = np.abs(expected) > np.finfo(np.float32).max
+    usual = np.isfinite(expected) & (np.abs(expected) >= 64 * TINY) & ~largest  # below, terms are flushed to 0
+    assert ulps(actual[usual], expected[usual]).max() <= ULPS[func]
+    np.testing.assert_array_equal(actual[largest], np.copysign(np.inf, expected[largest]))
+    np.testing.assert_array_equal(np.isnan(actual), np.isnan(expected))
+    assert (np.abs(actual[np.abs(expected) < TINY]) <= TINY).all()
 
 
 ROWS = [case for case in CASES["matmul_fwd"] if case.fields["batch"] == 1 and not case.fields["ta"]]

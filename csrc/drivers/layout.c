@@ -8,7 +8,7 @@
 #include "drivers/integers.h"
 #include "drivers/walk.h"
 
-enum { GRAIN = 1024, SIDE = 256, LANES = 16, FETCH = 1024 };
+enum { GRAIN = 1024, SIDE = 256, LANES = 16, FETCH = 1024, AHEAD = 4 };
 
 static int64_t product(const int64_t *dims, int64_t n)
 {
@@ -191,15 +191,16 @@ static void concat(const void *desc, void *const *buf, cnn_team *team)
     }
 }
 
-/* Fetch the row that a later turn of i takes, if there is one: rows in no order are nothing the hardware sees coming. */
-static void fetch(const float *x, const cnn_gather *d, const int32_t *index, int64_t i)
+/* Fetch a row of x: rows in no order are nothing the hardware sees coming. */
+static void fetch(const float *x, const cnn_gather *d, int64_t row)
 {
-    enum { AHEAD = 4 };
-    if (i + AHEAD >= d->count || index[i + AHEAD] < 0 || index[i + AHEAD] >= d->rows)
-        return;
-    const float *row = x + index[i + AHEAD] * d->cols;
     for (int64_t j = 0; j < d->cols && j < FETCH; j += LANES)
-        __builtin_prefetch(row + j);
+        __builtin_prefetch(x + row * d->cols + j);
+}
+
+static int is_row(const cnn_gather *d, int64_t index)
+{
+    return index >= 0 && index < d->rows;
 }
 
 static void gather(const void *desc, void *const *buf, cnn_team *team)
@@ -211,29 +212,64 @@ static void gather(const void *desc, void *const *buf, cnn_team *team)
     int64_t lo, hi;
     cnn_team_range(team, d->count, &lo, &hi);
     for (int64_t i = lo; i < hi; i++) {
-        fetch(x, d, index, i);
-        if (index[i] >= 0 && index[i] < d->rows)
+        if (i + AHEAD < hi && is_row(d, index[i + AHEAD]))
+            fetch(x, d, index[i + AHEAD]);
+        if (is_row(d, index[i]))
             copy(y + i * d->cols, x + index[i] * d->cols, d->cols);
         else
             cnn_k->fill(d->cols, __builtin_nanf(""), y + i * d->cols);
     }
 }
 
-/* Each thread owns rows of dx and looks through all indices for them. */
+/* The numbers of the indices that name rows [lo, hi), row by row and each row's in order: `order` from *begin on, and
+ * end[row] is where those of a row end. (Counting sort; every thread counts all indices and writes its own.) */
+static void sort_indices(const cnn_gather *d, const int32_t *index, int64_t lo, int64_t hi, int64_t *begin,
+                         int64_t *end, int64_t *order)
+{
+    int64_t start = 0;
+    memset(end + lo, 0, (size_t)(hi - lo) * sizeof *end);
+    for (int64_t i = 0; i < d->count; i++) {
+        start += index[i] >= 0 && index[i] < lo;
+        if (index[i] >= lo && index[i] < hi)
+            end[index[i]]++;
+    }
+    *begin = start;
+    for (int64_t row = lo; row < hi; row++) {
+        int64_t number = end[row];
+        end[row] = start;
+        start += number;
+    }
+    for (int64_t i = 0; i < d->count; i++)
+        if (index[i] >= lo && index[i] < hi)
+            order[end[index[i]]++] = i;
+}
+
+/* Each thread owns rows of dx and finishes one after the other, so that none is fetched from memory and written back
+ * once for each index that names it. */
 static void scatter_add(const void *desc, void *const *buf, cnn_team *team)
 {
     const cnn_gather *d = desc;
     const float *dy = buf[0];
-    const int32_t *index = buf[1];
     float *dx = buf[2];
-    int64_t lo, hi;
+    int64_t *end = (int64_t *)team->shared, *order = end + d->rows, lo, hi, at;
     cnn_team_range(team, d->rows, &lo, &hi);
-    cnn_k->fill((hi - lo) * d->cols, 0.0f, dx + lo * d->cols);
-    for (int64_t i = 0; i < d->count; i++) {
-        fetch(dx, d, index, i);
-        if (index[i] >= lo && index[i] < hi)
-            cnn_k->accumulate(d->cols, dy + i * d->cols, dx + index[i] * d->cols);
+    if (lo == hi)
+        return;
+    sort_indices(d, buf[1], lo, hi, &at, end, order);
+    for (int64_t row = lo; row < hi; row++) {
+        cnn_k->fill(d->cols, 0.0f, dx + row * d->cols);
+        for (; at < end[row]; at++) {
+            if (at + AHEAD < end[hi - 1])
+                fetch(dy, d, order[at + AHEAD]);
+            cnn_k->accumulate(d->cols, dy + order[at] * d->cols, dx + row * d->cols);
+        }
     }
+}
+
+static cnn_workspace scatter_workspace(const void *desc)
+{
+    const cnn_gather *d = desc;
+    return (cnn_workspace){.shared = (size_t)(d->rows + d->count) * sizeof(int64_t)};
 }
 
 static void one_hot(const void *desc, void *const *buf, cnn_team *team)
@@ -256,7 +292,7 @@ const cnn_op cnn_ops_layout[] = {
     {"unslice", CNN_FIELD_NAMES(CNN_SLICE_FIELDS), "dy -> dx", unslice, NULL},
     {"concat", CNN_FIELD_NAMES(CNN_CONCAT_FIELDS), "*xs -> y", concat, NULL},
     {"gather", CNN_FIELD_NAMES(CNN_GATHER_FIELDS), "x index -> y", gather, NULL},
-    {"scatter_add", CNN_FIELD_NAMES(CNN_GATHER_FIELDS), "dy index -> dx", scatter_add, NULL},
+    {"scatter_add", CNN_FIELD_NAMES(CNN_GATHER_FIELDS), "dy index -> dx", scatter_add, scatter_workspace},
     {"one_hot", CNN_FIELD_NAMES(CNN_GATHER_FIELDS), "index -> y", one_hot, NULL},
     {0},
 };

@@ -144,12 +144,15 @@ static int64_t cells(int64_t i, int64_t size, int64_t stride, int64_t pad, int64
     return t.hi - t.lo;
 }
 
-static void avg_weights(const cnn_pool2d *d, taps_t *taps)
+/* The weights of the taps of taps_backward: one over the cells of each window. */
+static void avg_weights(const cnn_pool2d *d, cnn_range p, int64_t w, taps_t *taps)
 {
-    for (int64_t t = 0; t < taps->count; t++) {
-        int64_t p = taps->offset[t] / d->c / d->q, q = taps->offset[t] / d->c % d->q;
-        taps->weight[t] =
-            1.0f / (float)(cells(p, d->r, d->stride_h, d->pad_t, d->h) * cells(q, d->s, d->stride_w, d->pad_l, d->w));
+    cnn_range q = windows_of(w, d->s, d->stride_w, d->pad_l, d->q);
+    float *weight = taps->weight;
+    for (int64_t i = p.lo; i < p.hi; i++) {
+        int64_t rows = cells(i, d->r, d->stride_h, d->pad_t, d->h);
+        for (int64_t j = q.lo; j < q.hi; j++)
+            *weight++ = 1.0f / (float)(rows * cells(j, d->s, d->stride_w, d->pad_l, d->w));
     }
 }
 
@@ -168,7 +171,7 @@ static void avg_pool2d_bwd(const void *desc, void *const *buf, cnn_team *team)
             for (int64_t w = phase, run; w < d->w; w += run * d->stride_w) {
                 run = cells_alike(d, w);
                 taps_backward(d, p, h, w, &taps);
-                avg_weights(d, &taps);
+                avg_weights(d, p, w, &taps);
                 cnn_k->avg_pool2d_bwd(taps.count, taps.offset, taps.weight, run, d->stride_w * d->c, d->c, dy + image,
                                       dx + (row * d->w + w) * d->c);
             }

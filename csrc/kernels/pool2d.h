@@ -77,6 +77,10 @@ CNN_INLINE void max_bwd_vector(int64_t taps, const int64_t *offset, const uint8_
     channels_out(dx, sum, width);
 }
 
+/* Cells of dx whose lines are fetched ahead: those of one run lie `dx_step` apart with gaps in between, which the
+ * hardware takes for the end of a stream. */
+enum { DX_AHEAD = 8 };
+
 /* A loop over pixels for the usual numbers of windows a cell is in, and one for all others. */
 #define FOR_TAPS(taps, pixels)                                                                                         \
     if ((taps) == 1) {                                                                                                 \
@@ -99,7 +103,9 @@ K(max_pool2d_bwd)
     for (int64_t j = 0, count = (number); j < pixels; j++, dy += c, index += c, dx += dx_step) {                       \
         FOR_CHANNELS(c, BODY)                                                                                          \
     }
-#define BODY(i, width) max_bwd_vector(count, offset, tap, width, dy + (i), index + (i), dx + (i))
+#define BODY(i, width)                                                                                                 \
+    max_bwd_vector(count, offset, tap, width, dy + (i), index + (i), dx + (i));                                        \
+    __builtin_prefetch(dx + (i) + DX_AHEAD * dx_step, 1)
     FOR_TAPS(taps, PIXELS)
 #undef BODY
 #undef PIXELS
@@ -140,7 +146,9 @@ K(avg_pool2d_bwd)
     for (int64_t j = 0, count = (number); j < pixels; j++, dy += c, dx += dx_step) {                                   \
         FOR_CHANNELS(c, BODY)                                                                                          \
     }
-#define BODY(i, width) avg_bwd_vector(count, offset, weight, width, dy + (i), dx + (i))
+#define BODY(i, width)                                                                                                 \
+    avg_bwd_vector(count, offset, weight, width, dy + (i), dx + (i));                                                  \
+    __builtin_prefetch(dx + (i) + DX_AHEAD * dx_step, 1)
     FOR_TAPS(taps, PIXELS)
 #undef BODY
 #undef PIXELS

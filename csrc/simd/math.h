@@ -1,9 +1,14 @@
 /* Elementary functions as branch-free scalar code that the compiler vectorises.
  *
  * Own functions, not libm's, because results must not depend on the C library, and because a call cannot be vectorised.
- * Argument reduction is that of Cody & Waite (1980) and Muller, Elementary Functions (2016); the polynomials were
- * fitted by the Remez exchange algorithm to the relative error of the result. Errors against exact values, in units in
- * the last place of the result: power 0.5, exp, log 1, expm1, log1p, tanh, sin, cos 1.6, sigmoid, softplus, erf 2.2. */
+ * Argument reduction is that of Cody & Waite (1980) and Muller, Elementary Functions (2016); the polynomials are
+ * minimax fits to the relative error of the result. Errors against exact values, in units in the last place of the
+ * result and where multiply-adds are fused: power 0.5, log 1, exp 1.1, tanh 1.4, expm1, log1p, sin, cos 1.6, softplus,
+ * erf 1.9, sigmoid 2.4. Denormal arguments and results count as 0.
+ *
+ * They are as fast as memory where they take about 25 instructions a vector, so none is spent without need: ranges are
+ * limited after the fact, or by integers, since of nested float comparisons with constants gcc makes branches and then
+ * computes the constant ends twice. */
 #ifndef CNN_MATH_H
 #define CNN_MATH_H
 
