@@ -103,8 +103,8 @@ def test_batch_changes_no_bit_of_a_sample(isa, op, case):
             assert_same_bits(one, np.ascontiguousarray(whole[i : i + 1]))
 
 
-# As documented in csrc/simd/math.h, but for the roundings of products where multiply-adds are not fused.
-ULPS = {"exp": 2, "expm1": 2, "log": 2, "log1p": 2, "tanh": 2, "erf": 2, "softplus": 2.5, "sigmoid": 2.5}
+# As documented in csrc/simd/math.h; half a unit more where multiply-adds are not fused.
+ULPS = {"exp": 1.1, "log": 1, "tanh": 1.4, "expm1": 1.6, "log1p": 1.6, "erf": 1.9, "softplus": 1.9, "sigmoid": 2.4}
 
 
 @pytest.mark.parametrize("func", ULPS)
@@ -116,7 +116,7 @@ def test_elementary_functions_over_all_floats(isa, func):
     (actual,), (expected,) = run_native("unary_fwd", case), run64(IMPLEMENTATIONS["unary_fwd"], case)
     largest = np.abs(expected) > np.finfo(np.float32).max
     usual = np.isfinite(expected) & (np.abs(expected) >= 64 * TINY) & ~largest  # below, terms are flushed to 0
-    assert ulps(actual[usual], expected[usual]).max() <= ULPS[func]
+    assert ulps(actual[usual], expected[usual]).max() <= ULPS[func] + 0.5 * (isa == "generic")
     np.testing.assert_array_equal(actual[largest], np.copysign(np.inf, expected[largest]))
     np.testing.assert_array_equal(np.isnan(actual), np.isnan(expected))
     assert (np.abs(actual[np.abs(expected) < TINY]) <= TINY).all()
