@@ -38,7 +38,15 @@ def test_training_step(take, network, implementation, batch=128):
     # Backward for the weights and for the data cost as much as forward; nobody asks for the gradient of the pictures.
     flops = 2 * batch * (2 * first + 3 * sum(others))
     shape = f"{network}: batch {batch}, Adam"
-    take(lambda: model.train_on_batch(x, y), implementation, f"train {shape}", flops, op="training step", shape=shape)
+    take(
+        lambda: model.train_on_batch(x, y),
+        implementation,
+        f"train {shape}",
+        flops,
+        op="training step",
+        shape=shape,
+        roof="peak",
+    )
 
 
 @pytest.mark.parametrize("implementation", ["native", "reference"])
@@ -47,4 +55,12 @@ def test_training_step(take, network, implementation, batch=128):
 def test_predict(take, network, batch, implementation):
     model, (x, _) = _model(network, implementation), _pictures(batch)
     flops, shape = 2 * batch * sum(_products(model)), f"{network}: batch {batch}"
-    take(lambda: model.predict_on_batch(x), implementation, f"predict {shape}", flops, op="predict", shape=shape)
+    take(
+        lambda: model.predict_on_batch(x),
+        implementation,
+        f"predict {shape}",
+        flops,
+        op="predict",
+        shape=shape,
+        roof="peak",
+    )

@@ -1,6 +1,9 @@
-"""Running one case on the C kernels and on the NumPy reference, and what this machine can do at most."""
+"""Running one case on the C kernels, the NumPy reference and PyTorch, and what this machine can do at most."""
 
 from functools import cache
+from importlib.util import find_spec
+from itertools import cycle
+from pathlib import Path
 from time import perf_counter
 from types import SimpleNamespace
 
@@ -12,11 +15,28 @@ from cnnengine.core.variable import aligned_array
 from cnnengine.reference import IMPLEMENTATIONS
 
 COPY_FLOATS = 16 << 20  # 64 MB: more than a last-level cache
+L2_SIZE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
+
+if find_spec("torch"):
+    from bench import peers_torch
+else:
+    peers_torch = None
 
 
 def native_call(op, case, inputs, outputs):
     """A function without arguments that runs the case in C as a program does: aligned memory, weights packed before."""
-    inputs = _flat(inputs)
+    return _in_turn(lambda *given: _native_once(op, case, list(given), outputs), case, _flat(inputs))
+
+
+def _in_turn(make, case, inputs):
+    """The function `make(*inputs)` gives; with several sets of weights one for each, called in turn."""
+    if case.sets == 1:
+        return make(*inputs)
+    functions = cycle([make(*(x.copy() if i == 1 else x for i, x in enumerate(inputs))) for _ in range(case.sets)])
+    return lambda: next(functions)()
+
+
+def _native_once(op, case, inputs, outputs):
     if op.endswith("_pack"):
         outputs = [np.ones(native.packed_size(op, case.fields), np.float32)]
     if case.pack:
@@ -49,10 +69,24 @@ def _aligned(x):
 def reference_call(op, case, inputs, outputs):
     """A function without arguments that runs the case in NumPy."""
     descriptor, function = SimpleNamespace(**case.fields), IMPLEMENTATIONS[op]
-    return lambda: function(descriptor, *inputs, *outputs)
+    return _in_turn(lambda *given: lambda: function(descriptor, *given, *outputs), case, inputs)
 
 
-CALLS = {"native": native_call, "reference": reference_call}
+def torch_call(op, case, inputs, outputs):
+    """A function without arguments that runs the case in PyTorch; what an update writes counts as input there."""
+    descriptor = SimpleNamespace(**case.fields)
+    written = outputs if op.endswith("_update") or op.startswith("assign") else []
+    return _in_turn(lambda *given: peers_torch.call(op, descriptor, (*given, *written), CONFIG.threads), case, inputs)
+
+
+CALLS = {"native": native_call, "reference": reference_call, "torch": torch_call}
+
+
+def can_run(implementation, op, case):
+    """Whether there is something to measure: PyTorch may be absent, or have no such operation."""
+    return implementation != "torch" or (
+        peers_torch is not None and peers_torch.has(op, SimpleNamespace(**case.fields))
+    )
 
 
 def bytes_moved(op, inputs, outputs):
@@ -63,15 +97,28 @@ def bytes_moved(op, inputs, outputs):
 
 
 @cache
-def _large_copy():
-    x = np.ones(COPY_FLOATS, np.float32)
-    fields = {"count": COPY_FLOATS, "nesterov": 0, "momentum": 0, "beta1": 0, "beta2": 0, "rho": 0, "epsilon": 0}
+def _copy(floats):
+    x = np.ones(floats, np.float32)
+    fields = {"count": floats, "nesterov": 0, "momentum": 0, "beta1": 0, "beta2": 0, "rho": 0, "epsilon": 0}
     return _program("assign", fields, [_aligned(x), _aligned(x)])
 
 
 def copy_bandwidth(times):
     """GB/s, read and written together, of copying arrays that no cache holds: the best of several times."""
-    return 2 * 4 * COPY_FLOATS / min(seconds(_large_copy()) for _ in range(times)) / 1e9
+    return 2 * 4 * COPY_FLOATS / min(seconds(_copy(COPY_FLOATS)) for _ in range(times)) / 1e9
+
+
+@cache
+def _l2_floats():
+    """Floats of an array that with its copy fills half of the L2 of all threads; 512 KB each if nobody says."""
+    kilobytes = int(L2_SIZE.read_text().strip("K\n")) if L2_SIZE.exists() else 512
+    return CONFIG.threads * kilobytes * 1024 // 4 // 4
+
+
+def l2_bandwidth(times):
+    """GB/s, read and written together, of copying within half of L2: the best of several times."""
+    floats = _l2_floats()
+    return 2 * 4 * floats / min(seconds(_copy(floats)) for _ in range(times)) / 1e9
 
 
 def seconds(function):

@@ -6,6 +6,7 @@ import pytest
 
 from bench import report
 from bench.cases import CASES
+from bench.targets import TARGETS
 from cnnengine import _native as native
 
 
@@ -21,20 +22,36 @@ def test_cases_name_the_fields_and_all_buffers(op):
         assert len(case.inputs) == len(info.inputs) and len(case.outputs) == len(info.outputs), case.name
 
 
-def _entry(op, shape, implementation, seconds, **rates):
-    info = {"op": op, "shape": shape, "implementation": implementation, **rates}
+def test_every_target_has_cases():
+    assert {case.target for cases in CASES.values() for case in cases} - {None} == set(TARGETS)
+
+
+def test_no_two_cases_have_one_name():
+    names = [(op, case.name) for op, cases in CASES.items() for case in cases]
+    assert len(names) == len(set(names))
+
+
+def _entry(op, shape, implementation, seconds, share=None, **more):
+    info = {"op": op, "shape": shape, "implementation": implementation, "share": share, **more}
     return {"group": f"{op} {shape}", "stats": {"min": seconds}, "extra_info": info}
 
 
 @pytest.fixture
 def results(tmp_path):
-    machine = {"isa": "avx2", "threads": 2, "numpy": "2.0.0", "fma_peak": 200.4, "copy_bandwidth": 30.2}
+    machine = {"isa": "avx2", "threads": 2, "numpy": "2.0.0", "fma_peak": 200.4}
+    machine |= {"copy_bandwidth": 30.2, "l2_bandwidth": 90.0}
+    gemm, kin = TARGETS["gemm"].labels(), TARGETS["kin"].labels()
     entries = [
-        _entry("matmul_fwd", "2x3 @ 3x4", "native", 0.002, gflops=150.0, peak_share=0.75),
-        _entry("matmul_fwd", "2x3 @ 3x4", "reference", 0.005, gflops=60.0, peak_share=0.3),
-        _entry("fill", "5", "native", 4e-6, gbytes=12.34),
-        _entry("predict", "MLP: batch 1", "native", 0.25, gflops=1.0, peak_share=0.005),
-        _entry("select", "7", "reference", 0.25, gbytes=1.0),
+        _entry("matmul_fwd", "2x3 @ 3x4", "native", 0.002, 0.96, gflops=150.0, target=gemm),
+        _entry("matmul_fwd", "2x3 @ 3x4", "reference", 0.005, 0.3, gflops=60.0),
+        _entry("matmul_fwd", "2x3 @ 3x5", "native", 0.002, 0.75, gflops=150.0, target=gemm),
+        _entry("matmul_fwd", "2x3 @ 3x5", "reference", 0.001, 1.5, gflops=300.0),
+        _entry("conv2d_fwd", "plain", "native", 0.1, 0.5, gflops=100.0),
+        _entry("conv2d_fwd", "1-D", "native", 0.1, gflops=95.0, beside="conv2d_fwd plain", target=kin),
+        _entry("fill", "5", "native", 4e-6, 0.41, gbytes=12.34),
+        _entry("fill", "5", "torch", 8e-6, 0.2, gbytes=6.17),
+        _entry("predict", "MLP: batch 1", "native", 0.25, 0.005, gflops=1.0),
+        _entry("select", "7", "reference", 0.25, 0.1, gbytes=1.0),
     ]
     path = tmp_path / "results.json"
     run = {"machine_info": {"cpu": {"brand_raw": "Some CPU"}, "cnnengine": machine}, "benchmarks": entries}
@@ -46,9 +63,10 @@ def test_report_prints_one_row_a_case(results, capsys):
     report.main([results])
     text = capsys.readouterr().out
     assert text.startswith("Some CPU, 2 thread(s), avx2, NumPy 2.0.0.") and "200 GFLOP/s" in text and "30 GB/s" in text
-    assert "| `matmul_fwd` | 2x3 @ 3x4 | 2 | 5 | 2.5× | 150 | 75 |" in text
-    assert "| `fill` | 5 | 0.0040 |  |  | 12.3 |" in text
-    assert "| predict | MLP: batch 1 | 250 |  |  | 1 | 0 |" in text
+    assert "| `matmul_fwd` | 2x3 @ 3x4 | 2 | 150 |  | 96 | ≥ 95 % of peak, > NumPy | yes | 2.5× |  |" in text
+    assert "| `matmul_fwd` | 2x3 @ 3x5 | 2 | 150 |  | 75 | ≥ 95 % of peak, > NumPy | no | 0.5× |  |" in text
+    assert "| `fill` | 5 | 0.0040 |  | 12.3 | 41 |  |  |  | 2× |" in text
+    assert "| predict | MLP: batch 1 | 250 | 1 |  | 0 |  |  |  |  |" in text
     assert "select" not in text  # never measured in C
 
 
@@ -56,6 +74,13 @@ def test_report_prints_the_sections_asked_for(results, capsys):
     report.main([results, "moves"])
     text = capsys.readouterr().out
     assert "fill" in text and "matmul_fwd" not in text and "predict" not in text
+
+
+def test_report_prints_targets(results, capsys):
+    report.main([results, "targets"])
+    text = capsys.readouterr().out
+    assert "| 75 % | 1 of 2 | `matmul_fwd` 2x3 @ 3x5 (75 %, NumPy 0.5×) |" in text
+    assert "| ≥ 90 % of plain | 95 % | 1 of 1 |  |" in text
 
 
 def test_report_refuses_an_unknown_section(results, capsys):
