@@ -51,6 +51,18 @@ def _batch_norm():
     add("batch_norm_bwd", _ACTIVATIONS, f, [x, x, each, positive(c), each], [x, each, each], target="norm")
 
 
+def _own_norms():
+    n, pixels, c = 16, 56 * 56, 256
+    f, label = {"n": n, "pixels": pixels, "c": c, "groups": 32, "epsilon": 1e-3}, f"{_ACTIVATIONS}, 32 groups"
+    x, moments = (n, pixels, c), (n, 32)
+    add("group_norm_fwd", label, f, [x, (c,), (c,)], [x, moments, moments], target="norm")
+    add("group_norm_bwd", label, f, [x, x, moments, positive(moments), (c,)], [x, (c,), (c,)], target="norm")
+    rows, c = 64 * 197, 768
+    f, x, label = {"rows": rows, "c": c, "epsilon": 1e-3}, (rows, c), f"ViT-B: {times(64, 197, c)}"
+    add("layer_norm_fwd", label, f, [x, (c,), (c,)], [x, (rows,), (rows,)], target="norm")
+    add("layer_norm_bwd", label, f, [x, x, (rows,), positive(rows), (c,)], [x, (c,), (c,)], target="norm")
+
+
 def _elementwise():
     flat, count = (_COUNT,), _COUNT
     for name, alpha in (
@@ -143,5 +155,5 @@ def _updates():
 
 
 def fill():
-    for family in (_pool, _batch_norm, _elementwise, _reductions, _softmax, _layout, _random, _updates):
+    for family in (_pool, _batch_norm, _own_norms, _elementwise, _reductions, _softmax, _layout, _random, _updates):
         family()
