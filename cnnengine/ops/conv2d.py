@@ -59,9 +59,7 @@ def _spatial_fields(x_shape, w_shape, attrs):
     for (names, absent), given in zip(_AXES.items(), values):
         fields |= zip(names, (absent,) * (3 - rank) + tuple(given))
     for taps, outputs, axis in (("t", "o", "f"), ("r", "p", "h"), ("s", "q", "w")):
-        if (
-            fields[outputs] == 1
-        ):  # the stride is of no consequence, but C's backward pass has a class for each remainder
+        if fields[outputs] == 1:  # any stride does then, and C's backward pass has a class for each remainder
             reach = (fields[taps] - 1) * fields[f"dilation_{axis}"] + 1
             fields[f"stride_{axis}"] = min(fields[f"stride_{axis}"], reach)
     return fields
