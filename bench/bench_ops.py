@@ -9,9 +9,10 @@ from bench.targets import TARGETS
 
 def _parameters():
     """Implementations of one case stand next to each other: measured at about the same time, they compare best."""
+    beside = {case.beside for cases in CASES.values() for case in cases}
     for op, cases in CASES.items():
         for case in cases:
-            marks = [pytest.mark.target] if case.target else []
+            marks = [pytest.mark.target] if case.target or f"{op} {case.name}" in beside else []
             for implementation in CALLS:
                 if can_run(implementation, op, case):
                     name = f"{op}-{case.name}-{implementation}"
