@@ -51,13 +51,17 @@ def speed_ups(row):
 
 
 def misses(row):
-    """What a row falls short of, as text: its share of the roof, and those that are faster. None: not measured."""
+    """What a row falls short of, as text: its share of the roof, and those that are faster.
+
+    None where nothing is missed of what was measured, but not all that the target asks was.
+    """
     target, share = row["info"]["target"], row["info"]["share"]
     if share is None:
         return None
     found = [f"{100 * share:.0f} %"] if target["share"] and 100 * share < target["share"] else []
-    faster = {peer: ratio for peer, ratio in speed_ups(row).items() if peer in target["beats"] and ratio <= 1}
-    return ", ".join(found + [f"{PEERS[peer]} {_number(ratio)}×" for peer, ratio in faster.items()])
+    ratios = {peer: ratio for peer, ratio in speed_ups(row).items() if peer in target["beats"]}
+    found += [f"{PEERS[peer]} {_number(ratio)}×" for peer, ratio in ratios.items() if ratio <= 1]
+    return ", ".join(found) if found or len(ratios) == len(target["beats"]) else None
 
 
 def table(rows):
