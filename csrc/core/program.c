@@ -13,8 +13,8 @@
     F(matmul)                                                                                                          \
     F(conv2d)                                                                                                          \
     F(depthwise2d)                                                                                                     \
-    F(pool2d) F(batch_norm) F(layer_norm) F(group_norm) F(elementwise) F(reduce) F(softmax) F(layout) F(random)        \
-        F(update)
+    F(pool2d)                                                                                                          \
+    F(batch_norm) F(layer_norm) F(group_norm) F(elementwise) F(reduce) F(softmax) F(layout) F(random) F(update)
 
 #define DECLARE(family) extern const cnn_op cnn_ops_##family[];
 FAMILIES(DECLARE)
