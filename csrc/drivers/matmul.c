@@ -14,7 +14,9 @@ static int64_t strip_rows(const cnn_matmul *d)
 {
     const int64_t fit = STRIP_BYTES / (4 * cnn_max(cnn_ceil_div(d->k, part_count(d)), 1));
     const int64_t spread = cnn_ceil_div(d->m * cnn_panel_count(d->n), WANTED_UNITS);
-    return cnn_max(1, cnn_min(d->m, cnn_max(cnn_min(fit, spread), 4 * cnn_k->mr_max[cnn_k->nv_max])));
+    const int64_t most = cnn_max(cnn_min(fit, spread), 4 * cnn_k->mr_max[cnn_k->nv_max]);
+    const int64_t strips = cnn_max(1, cnn_ceil_div(d->m, most));
+    return cnn_max(1, cnn_ceil_div(d->m, strips)); /* of one height, or threads would get unequal shares */
 }
 
 /* Few rows do not repay packing B; its whole panels are then read in place. */

@@ -47,6 +47,8 @@ cnn_window_strip cnn_window_rows(const cnn_window *win, int64_t rows, int padded
     s.copy_w = row_cells(win, s.padded);
     s.rows = cnn_limited(rows, 1, cnn_max(all_rows(win), 1));
     s.count = cnn_ceil_div(all_rows(win), s.rows);
+    s.rows = cnn_max(
+        1, cnn_ceil_div(all_rows(win), cnn_max(s.count, 1))); /* of one height, or threads would get unequal shares */
     const int joined = win->gap_w == 1 && win->depth == s.pitch;
     s.runs = win->taps_f * win->taps_h * (joined ? 1 : win->taps_w);
     s.kc = joined ? win->taps_w * win->depth : win->depth;
