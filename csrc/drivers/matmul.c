@@ -1,18 +1,12 @@
 #include "cnn/matmul.h"
 #include "drivers/panel.h"
 
-/* The sum over k is taken in parts of about DEPTH, so that a part of a panel stays in L1 while a strip of A goes by, and
- * a part of a strip, of about STRIP_BYTES, stays in L2 while the panels go by. */
-enum { DEPTH = 512, STRIP_BYTES = 256 * 1024, WANTED_UNITS = 8, LANES = 16 };
-
-static int64_t part_count(const cnn_matmul *d)
-{
-    return cnn_max(1, d->k / DEPTH);
-}
+/* Strips of about this many bytes of A stay in L2 while the panels of B go by. */
+enum { STRIP_BYTES = 256 * 1024, WANTED_UNITS = 8, LANES = 16 };
 
 static int64_t strip_rows(const cnn_matmul *d)
 {
-    const int64_t fit = STRIP_BYTES / (4 * cnn_max(cnn_ceil_div(d->k, part_count(d)), 1));
+    const int64_t depth = d->k < CNN_DEEP ? cnn_max(d->k, 1) : CNN_DEPTH, fit = STRIP_BYTES / (4 * depth);
     const int64_t spread = cnn_ceil_div(d->m * cnn_panel_count(d->n), WANTED_UNITS);
     const int64_t most = cnn_max(cnn_min(fit, spread), 4 * cnn_k->mr_max[cnn_k->nv_max]);
     const int64_t strips = cnn_max(1, cnn_ceil_div(d->m, most));
@@ -93,25 +87,6 @@ static void fill_rows(const cnn_matmul *d, cnn_strip *strip, const float *a, con
     }
 }
 
-/* Panels [first, last) of the strip, part after part of the sum. The addend, which may be where the result goes, is
- * added with the first part, bias and activation come with the last. */
-static void sweep_parts(const cnn_matmul *d, const cnn_strip *strip, int64_t first, int64_t last)
-{
-    const int64_t parts = part_count(d);
-    for (int64_t i = 0; i < parts; i++) {
-        const int64_t k0 = d->k * i / parts, offset = k0 * strip->a_step;
-        cnn_strip part = *strip;
-        part.run = &offset;
-        part.k0 = k0;
-        part.kc = d->k * (i + 1) / parts - k0;
-        part.accumulate = i > 0;
-        part.addend = i == 0 ? strip->addend : NULL;
-        part.bias = i == parts - 1 ? strip->bias : NULL;
-        part.act = i == parts - 1 ? strip->act : 0;
-        cnn_strip_sweep(&part, first, last);
-    }
-}
-
 /* The thread's share of strip x panel of one product. */
 static void multiply(const cnn_matmul *d, cnn_strip *strip, const float *a, const float *addend, float *y,
                      const cnn_team *team)
@@ -124,7 +99,7 @@ static void multiply(const cnn_matmul *d, cnn_strip *strip, const float *a, cons
         const int64_t s = lo / panels, first = lo % panels, last = cnn_min(panels, first + hi - lo);
         strip->m = cnn_min(height, d->m - s * height);
         fill_rows(d, strip, a, addend, y, s * height, lanes);
-        sweep_parts(d, strip, first, last);
+        cnn_strip_sweep(strip, first, last);
         lo += last - first;
     }
 }
@@ -134,12 +109,14 @@ static void matmul_fwd(const void *desc, void *const *buf, cnn_team *team)
     const cnn_matmul *d = desc;
     const float *a = buf[0], *b = buf[1], *bias = buf[2], *addend = buf[3];
     float *y = buf[4];
+    static const int64_t no_offset[1] = {0};
     const size_t table = table_bytes(d);
     cnn_strip strip = {.rows = (void *)team->local,
                        .c = (void *)(team->local + table),
                        .addend = addend ? (void *)(team->local + 2 * table) : NULL,
                        .runs = 1,
-                       .depth = d->k,
+                       .run = no_offset,
+                       .kc = d->k,
                        .a_step = d->ta ? LANES : 1,
                        .n = d->n,
                        .bias = bias,

@@ -77,12 +77,11 @@ typedef struct {
 
 static piece_t piece_of(const cnn_strip *s, int64_t j)
 {
-    const int64_t depth = s->depth ? s->depth : s->runs * s->kc;
     piece_t p = {.panel = cnn_panel_at(j, s->n)};
     const int64_t first = p.panel.first, width = (int64_t)p.panel.nv * cnn_k->vl;
     const int plain = s->b_step != 0 && p.panel.cols == width;
     p.b_step = plain ? s->b_step : width;
-    p.b = (plain ? s->b + first : s->b_step ? s->b_narrow : s->b + first * depth) + s->k0 * p.b_step;
+    p.b = (plain ? s->b + first : s->b_step ? s->b_narrow : s->b + first * s->depth) + s->k0 * p.b_step;
     p.e = (cnn_epilogue){.first = first,
                          .cols = p.panel.cols,
                          .bias = s->bias,
@@ -106,15 +105,53 @@ static void sweep_panel(const cnn_strip *s, int64_t j)
     }
 }
 
-void cnn_strip_sweep(const cnn_strip *s, int64_t lo, int64_t hi)
+/* One part of the sum. */
+static void sweep_part(const cnn_strip *s, int64_t lo, int64_t hi)
 {
-    const int64_t depth = s->depth ? s->depth : s->runs * s->kc, cols = cnn_panel_cols();
-    const int64_t whole = s->m == 1 ? cnn_min(hi, s->n / cols) : lo;
+    const int64_t cols = cnn_panel_cols(), whole = s->m == 1 ? cnn_min(hi, s->n / cols) : lo;
     for (; lo + CNN_ROW_PANELS <= whole; lo += CNN_ROW_PANELS) {
         const piece_t p = piece_of(s, lo);
-        cnn_k->tile_row(s->runs, s->run, s->kc, s->rows[0], s->a_step, p.b, p.b_step, s->b_step ? cols : cols * depth,
-                        s->c[0], &p.e);
+        cnn_k->tile_row(s->runs, s->run, s->kc, s->rows[0], s->a_step, p.b, p.b_step,
+                        s->b_step ? cols : cols * s->depth, s->c[0], &p.e);
     }
     for (; lo < hi; lo++)
         sweep_panel(s, lo);
+}
+
+/* Rows [k0, k0 + runs * kc) of the whole strip's depth. The addend comes with the first part, for the results of the
+ * first may overwrite it; bias and activation come with the last. */
+static void sweep_rows(const cnn_strip *whole, int64_t k0, int64_t runs, const int64_t *run, int64_t kc, int64_t lo,
+                       int64_t hi)
+{
+    cnn_strip s = *whole;
+    s.depth = whole->runs * whole->kc;
+    s.k0 = k0;
+    s.runs = runs;
+    s.run = run;
+    s.kc = kc;
+    s.accumulate = k0 > 0;
+    if (k0 > 0)
+        s.addend = NULL;
+    if (k0 + runs * kc < s.depth) {
+        s.bias = NULL;
+        s.act = 0;
+    }
+    sweep_part(&s, lo, hi);
+}
+
+void cnn_strip_sweep(const cnn_strip *s, int64_t lo, int64_t hi)
+{
+    if (s->runs * s->kc < CNN_DEEP) {
+        sweep_rows(s, 0, s->runs, s->run, s->kc, lo, hi);
+        return;
+    }
+    const int64_t together = cnn_max(1, CNN_DEPTH / s->kc),
+                  pieces = cnn_max(1, s->kc / CNN_DEPTH); /* of runs; of one */
+    for (int64_t r = 0; r < s->runs; r += together)
+        for (int64_t i = 0; i < pieces; i++) {
+            const int64_t first = s->kc * i / pieces, kc = s->kc * (i + 1) / pieces - first;
+            const int64_t offset = s->run[r] + first * s->a_step;
+            sweep_rows(s, r * s->kc + first, cnn_min(together, s->runs - r), pieces > 1 ? &offset : s->run + r, kc, lo,
+                       hi);
+        }
 }

@@ -39,7 +39,7 @@ typedef struct cnn_strip {
     const float **addend; /* or NULL */
     int64_t runs, kc, a_step;
     const int64_t *run;
-    int64_t k0, depth; /* the runs are rows [k0, k0 + runs * kc) of B's `depth` rows; 0, 0: all of them */
+    int64_t k0, depth; /* the runs are rows [k0, k0 + runs * kc) of B's `depth` rows; set by cnn_strip_sweep */
     const float *b;    /* packed, or plain with b_step != 0: then only whole panels are read from it ... */
     int64_t b_step;    /* ... and the last, narrow one from b_narrow, packed */
     const float *b_narrow;
@@ -47,10 +47,12 @@ typedef struct cnn_strip {
     const float *bias;
     int64_t act;
     double alpha, beta;
-    int accumulate;
+    int accumulate; /* set by cnn_strip_sweep */
 } cnn_strip;
 
-/* Panels [lo, hi) of the strip. */
+/* Panels [lo, hi) of the strip. A sum over CNN_DEEP or more is taken in parts of about CNN_DEPTH, so that a part of
+ * a panel stays in L1 while the strip goes by. The addend may be where the result goes. */
+enum { CNN_DEPTH = 512, CNN_DEEP = 2048 };
 void cnn_strip_sweep(const cnn_strip *strip, int64_t lo, int64_t hi);
 
 /* m rows are cut into tiles of nearly equal height: how many, the height of tile i, and its rows [*lo, *hi). */

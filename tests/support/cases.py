@@ -94,12 +94,12 @@ _MATMUL = [
     ("batch_tb", 2, 3, 17, 5, 0, 1, 1),
     ("batch_ta_tb", 5, 3, 2, 5, 1, 1, 1),
     ("batch_empty", 0, 3, 2, 5, 0, 0, 1),
-    ("deep", 1, 3, 5, 1100, 0, 0, 0),
-    ("deep_ta", 1, 9, 17, 1100, 1, 0, 0),
-    ("deep_tall", 1, 140, 17, 1100, 0, 0, 0),
+    ("deep", 1, 3, 5, 2100, 0, 0, 0),
+    ("deep_ta", 1, 9, 17, 2100, 1, 0, 0),
+    ("deep_tall", 1, 140, 17, 2100, 0, 0, 0),
     ("wide", 1, 3, 517, 5, 0, 0, 0),
     ("row_wide", 1, 1, 530, 70, 0, 0, 0),
-    ("row_deep", 1, 1, 300, 1100, 0, 0, 0),
+    ("row_deep", 1, 1, 300, 2100, 0, 0, 0),
     ("row_tb", 1, 1, 300, 33, 0, 1, 0),
     ("large", 1, 133, 130, 300, 0, 0, 0),
     ("large_ta_tb", 1, 133, 130, 70, 1, 1, 0),
@@ -126,7 +126,7 @@ def _matmul_cases():
     for bias, addend in product((False, True), repeat=2):
         _matmul_case("matmul_fwd", f"epilogue_{bias:d}{addend:d}", (1, 9, 35, 4, 0, 0, 0), bias, addend, ACTS["relu"])
     _matmul_case("matmul_fwd", "epilogue_batch", (3, 9, 5, 4, 0, 0, 1), True, True, ACTS["relu"])
-    for name, *sizes in (("deep", 1, 9, 35, 1100, 0, 0, 0), ("row", 1, 1, 530, 20, 0, 0, 0)):
+    for name, *sizes in (("deep", 1, 9, 35, 2100, 0, 0, 0), ("row", 1, 1, 530, 20, 0, 0, 0)):
         _matmul_case("matmul_fwd", f"epilogue_{name}", sizes, True, True, ACTS["relu"])
     a = _rng("specials").standard_normal((1, 9, 7)).astype(F32)
     a[0, 2, 3], a[0, 5, 6] = np.nan, np.inf
@@ -206,6 +206,8 @@ _CONV = [
     ("wide", "pointwise", 1, 33, 130, 1),
     ("large", "large", 2, 67, 40, 1),
     ("deep", "deep", 1, 300, 18, 1),
+    ("deep_in_pieces", "row_3", 1, 1100, 6, 1),
+    ("deep_together", "tall_9", 1, 80, 6, 1),
     ("strips", "strips", 3, 70, 9, 1),
     ("strips_groups", "strips", 3, 6, 34, 2),
     ("strips_strided", "strips_strided", 4, 5, 20, 1),
@@ -218,6 +220,8 @@ _CONV = [
 _LARGE = {
     "large": _windows(14, 15, 3, 3, pad=(1, 1, 1, 1)),
     "deep": _windows(4, 3, 3, 3, pad=(1, 1, 1, 1)),
+    "row_3": _windows(2, 3, 1, 3, pad=(0, 0, 1, 1)),
+    "tall_9": _windows(5, 3, 9, 3, pad=(4, 4, 1, 1)),
     # More pixels than the kernels take at a time, the cuts falling inside images.
     "strips": _windows(13, 40, 3, 3, pad=(1, 1, 1, 1)),
     "strips_strided": _windows(33, 35, 3, 3, stride=(2, 2), pad=(1, 1, 0, 1)),
