@@ -30,17 +30,6 @@ class Machine:
         cls.copy_bandwidth = max(cls.copy_bandwidth, measure.copy_bandwidth(copies))
         cls.l2_bandwidth = max(cls.l2_bandwidth, measure.l2_bandwidth(100))
 
-    @classmethod
-    def share(cls, info):
-        """Part of its roof that a measurement reached; None where the roof is that of another measurement."""
-        product, moved = info.get("gflops", 0), info.get("gbytes", 0)
-        shares = {
-            "peak": product / cls.fma_peak,
-            "copy": moved / cls.copy_bandwidth,
-            "l2": max(product / cls.fma_peak, moved / cls.l2_bandwidth),
-        }
-        return shares.get(info["roof"])
-
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "target: a benchmark with a target (bench/targets.py)")
@@ -55,8 +44,8 @@ def machine():
 def take(benchmark):
     """Measure a function: take(function, implementation, group, flops=0, moved=0, **labels).
 
-    The JSON holds for each benchmark what report.py prints: labels, GFLOP/s, GB/s, share of the roof. Rates are those
-    of the fastest round.
+    The JSON holds for each benchmark what report.py prints: labels, GFLOP/s, GB/s. Rates are those of the
+    fastest round.
     """
 
     def measured(function, implementation, group, flops=0, moved=0, **labels):
@@ -90,7 +79,7 @@ def native_afterwards():
 
 
 def pytest_benchmark_update_json(config, benchmarks, output_json):
-    """Write into the JSON what was measured on, and each benchmark's share of its roof."""
+    """Write into the JSON what was measured on."""
     output_json["machine_info"]["cnnengine"] = {
         "version": cnnengine.__version__,
         "isa": native.get_isa(),
@@ -100,6 +89,3 @@ def pytest_benchmark_update_json(config, benchmarks, output_json):
         "copy_bandwidth": Machine.copy_bandwidth,
         "l2_bandwidth": Machine.l2_bandwidth,
     }
-    for benchmark in output_json["benchmarks"]:
-        info = benchmark["extra_info"]
-        info["share"] = Machine.share(info)

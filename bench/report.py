@@ -1,12 +1,17 @@
-"""Markdown tables from the JSON of a run: python bench/report.py results.json [targets] [networks] [products] [moves].
+"""Markdown tables from the JSON of one run or several: python bench/report.py results.json … [--only targets …].
 
 Targets are what is asked of the kernels (bench/targets.py), row by row; networks are training steps and predictions,
 products are what multiply-adds bind, moves are what memory binds. Without a choice all are printed.
+
+Of several runs on one machine the fastest time of each benchmark and the highest roofs count: what a neighbour
+disturbed in one run it leaves alone in another.
 """
 
 import argparse
 import json
 import sys
+from pathlib import Path
+from statistics import median
 
 SECTIONS = {
     "targets": "Targets",
@@ -19,23 +24,52 @@ PEERS = {"reference": "NumPy", "torch": "PyTorch"}
 HEAD = ["operation", "shape", "native ms", "GFLOP/s", "GB/s", "% of roof", "target", "met", *PEERS.values()]
 
 
-def read(path):
-    """The rows of a run, one a group in the order of the run: {implementation: seconds} and what is known of it."""
-    with open(path) as file:
-        run = json.load(file)
+def read(paths):
+    """(what was measured on, the rows, one a group in the order of the runs) of runs of one machine in one setting.
+
+    A row is {"op", "shape", "seconds": {implementation: fastest}, "info": what is known of the native one}.
+    """
+    runs = [json.loads(Path(path).read_text()) for path in paths]
+    machine = runs[0]["machine_info"]
+    facts = [run["machine_info"]["cnnengine"] for run in runs]
+    if (
+        len({(one["isa"], one["threads"], run["machine_info"]["cpu"]["brand_raw"]) for one, run in zip(facts, runs)})
+        > 1
+    ):
+        sys.exit("The runs are of different machines, instruction sets or numbers of threads")
+    for roof in ("fma_peak", "copy_bandwidth", "l2_bandwidth"):
+        machine["cnnengine"][roof] = max(one[roof] for one in facts)
     rows = {}
-    for entry in run["benchmarks"]:
-        info = entry["extra_info"]
-        row = rows.setdefault(entry["group"], {"op": info["op"], "shape": info["shape"], "seconds": {}})
-        row["seconds"][info["implementation"]] = entry["stats"]["min"]
-        if info["implementation"] == "native":
-            row["info"] = info
+    for entry in (entry for run in runs for entry in run["benchmarks"]):
+        _take(rows, entry)
     rows = {group: row for group, row in rows.items() if "info" in row}
     for row in rows.values():
-        plain = rows.get(row["info"].get("beside"))
-        if plain:
-            row["info"]["share"] = row["info"]["gflops"] / plain["info"]["gflops"]
-    return run["machine_info"], list(rows.values())
+        row["info"]["share"] = _share(row["info"], machine["cnnengine"], rows)
+    return machine, list(rows.values())
+
+
+def _take(rows, entry):
+    """Put a benchmark into its row unless a faster one is there."""
+    info, seconds = entry["extra_info"], entry["stats"]["min"]
+    row = rows.setdefault(entry["group"], {"op": info["op"], "shape": info["shape"], "seconds": {}})
+    if seconds < row["seconds"].get(info["implementation"], float("inf")):
+        row["seconds"][info["implementation"]] = seconds
+        if info["implementation"] == "native":
+            row["info"] = info
+
+
+def _share(info, machine, rows):
+    """Part of its roof that a measurement reached; None where the roof is another measurement that was not taken."""
+    product, moved = info.get("gflops", 0), info.get("gbytes", 0)
+    if info["roof"] == "plain":
+        plain = rows.get(info["beside"])
+        return product / plain["info"]["gflops"] if plain else None
+    shares = {
+        "peak": product / machine["fma_peak"],
+        "copy": moved / machine["copy_bandwidth"],
+        "l2": max(product / machine["fma_peak"], moved / machine["l2_bandwidth"]),
+    }
+    return shares[info["roof"]]
 
 
 def section_of(row):
@@ -88,20 +122,22 @@ def asked(target):
 
 
 def targets_table(rows):
-    """One line a target: the least share of its cases, how many met it, and those that did not."""
+    """One line a target: the least and the middle share of its cases, how many met it; then those that did not."""
     groups = {}
     for row in rows:
         if row["info"].get("target"):
             groups.setdefault(row["info"]["target"]["title"], []).append(row)
-    yield "| kernel | target | least | met | missed |"
-    yield "|---|---|---:|---:|---|"
+    yield "| kernel | target | least | median | met |"
+    yield "|---|---|---:|---:|---:|"
     for title, group in groups.items():
-        shares = [row["info"]["share"] for row in group if row["info"]["share"] is not None]
-        least = f"{100 * min(shares):.0f} %" if shares else ""
-        short = [(row, text) for row in group if (text := misses(row))]
+        shares = [row["info"]["share"] for row in group if row["info"]["share"] is not None] or [0]
         met = sum(misses(row) == "" for row in group)
-        missed = "; ".join(f"`{row['op']}` {row['shape']} ({text})" for row, text in short)
-        yield f"| {title} | {asked(group[0]['info']['target'])} | {least} | {met} of {len(group)} | {missed} |"
+        least, middle = (f"{100 * share:.0f} %" for share in (min(shares), median(shares)))
+        yield f"| {title} | {asked(group[0]['info']['target'])} | {least} | {middle} | {met} of {len(group)} |"
+    yield ""
+    for title, group in groups.items():
+        if short := [f"`{row['op']}` {row['shape']} ({text})" for row in group if (text := misses(row))]:
+            yield f"- {title}: {'; '.join(short)}"
 
 
 def _number(x):
@@ -122,16 +158,14 @@ def header(machine):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", help="JSON file of pytest bench/ --benchmark-json=FILE")
-    parser.add_argument("sections", nargs="*", metavar="section", help=f"of {', '.join(SECTIONS)} (default: all)")
+    parser.add_argument("results", nargs="+", help="JSON files of pytest bench/ --benchmark-json=FILE")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="what to print (all)")
     options = parser.parse_args(argv)
-    if unknown := set(options.sections) - set(SECTIONS):
-        parser.error(f"sections are {', '.join(SECTIONS)}. Received: {', '.join(sorted(unknown))}")
     machine, rows = read(options.results)
     if not rows:
-        sys.exit(f"{options.results} holds no measurement of the native implementation")
+        sys.exit(f"{', '.join(options.results)}: no measurement of the native implementation")
     print(header(machine))
-    for section in options.sections or SECTIONS:
+    for section in options.only:
         chosen = [row for row in rows if section in ("targets", section_of(row))]
         lines = list(targets_table(chosen) if section == "targets" else table(chosen))
         if len(lines) > 2:
