@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnengine import ops
+from cnnengine import activations, ops
 from cnnengine.core.variable import Variable
 from cnnengine.graph.gradients import gradients
 from cnnengine.graph.passes import optimise
@@ -88,6 +88,10 @@ ACTIVATIONS = {
 def test_an_activation_is_taken(name, act):
     second = " unary_fwd" if act == "affine" else ""  # two passes: the second finds an activation there
     check(fuse_epilogue, lambda x: ACTIVATIONS[act](PRODUCERS[name](x)), name + second)
+
+
+def test_relu_with_the_limit_6_is_one_function_and_taken():
+    check(fuse_epilogue, lambda x: activations.relu(PRODUCERS["conv2d_fwd"](x), max_value=6.0), "conv2d_fwd")
 
 
 def test_an_activation_of_a_product_is_taken():

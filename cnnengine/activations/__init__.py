@@ -54,6 +54,8 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
     max_value = max_value if max_value is None else checked_number(max_value, "relu: max_value", low=0)
     if threshold == 0 and max_value is None:
         return ops.leaky_relu(x, negative_slope) if negative_slope else ops.relu(x)
+    if threshold == 0 and negative_slope == 0 and max_value == 6:
+        return ops.relu6(x)  # one function, which fuses into what makes its argument
     y = _relu_above(x, threshold)
     y = y if max_value is None else ops.clip(y, 0.0, max_value)
     if not negative_slope:

@@ -6,12 +6,19 @@
 
 enum { CNN_MAX_NV = 4, CNN_MAX_MR = 14, CNN_ROW_PANELS = 4 };
 
+/* Limits of a result, if any are given. */
+typedef struct cnn_bounds {
+    int given;
+    float low, high;
+} cnn_bounds;
+
 /* What happens to a tile of the product before it is stored. */
 typedef struct cnn_epilogue {
     int64_t first, cols;        /* columns [first, first + cols) of the rows c; cols < nv * vl on the last panel */
     const float *bias;          /* one a column of the row, or NULL */
     const float *const *addend; /* one row pointer a row, or NULL */
-    int64_t act;                /* a line of unary.def, 0: none */
+    cnn_bounds bounds;
+    int64_t act; /* after it: a line of unary.def, 0: none */
     float alpha, beta;
     int accumulate; /* add to what c holds */
 } cnn_epilogue;
@@ -37,8 +44,7 @@ typedef struct cnn_depthwise_line {
     int64_t taps, step, first, cells;
     int64_t rows, lines, pixels, channels;
     int64_t pitch, x_row, x_line, w_row, w_step, y_step, y_line;
-    int bounded; /* the result is limited to [low, high] */
-    float low, high;
+    cnn_bounds bounds;
 } cnn_depthwise_line;
 
 typedef struct cnn_kernels {

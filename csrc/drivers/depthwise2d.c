@@ -12,12 +12,10 @@
 
 #include "core/kernels.h"
 #include "core/team.h"
+#include "drivers/activation.h"
 #include "drivers/taps.h"
 
 enum {
-    ACT_NONE, /* the first lines of unary.def, done in registers */
-    ACT_RELU,
-    ACT_RELU6,
     LINE_FLOATS = 32768, /* of x that the lines given to the kernel together may have */
     ROWS_EACH = 8,
     CHANNELS_EACH = 64, /* to share out channels: fewer rows and more channels for each thread */
@@ -35,11 +33,10 @@ typedef struct {
 
 typedef struct {
     axis_t h, w;
-    int64_t c, w_row, y_row; /* channels; floats in a row of the weights and of the result */
-    int64_t c_lo, c_hi;      /* this thread's channels */
-    int lines;               /* the kernel of lines can do it */
-    int bounded;             /* and limit the result */
-    float low, high;
+    int64_t c, w_row, y_row;      /* channels; floats in a row of the weights and of the result */
+    int64_t c_lo, c_hi;           /* this thread's channels */
+    int lines;                    /* the kernel of lines can do it */
+    cnn_bounds bounds;            /* of the result, which only the kernel of lines knows */
     int64_t *x_offset, *w_offset; /* room for all taps */
 } correlation_t;
 
@@ -81,7 +78,7 @@ static int has_kernel(const axis_t *w, int64_t channels)
 
 static correlation_t correlation(axis_t h, axis_t w, int64_t c, int64_t w_row, int64_t y_row, char *local)
 {
-    correlation_t k = {h, w, c, w_row, y_row, 0, c, has_kernel(&w, c), 0, 0.0f, 0.0f, (int64_t *)local, NULL};
+    correlation_t k = {h, w, c, w_row, y_row, 0, c, has_kernel(&w, c), {0}, (int64_t *)local, NULL};
     k.w_offset = k.x_offset + h.taps * w.taps;
     return k;
 }
@@ -107,9 +104,7 @@ static void correlate_lines(const correlation_t *k, cnn_range rows, int64_t u, i
         .w_step = k->w.w_step * k->c,
         .y_step = k->w.y_step * k->c,
         .y_line = k->h.y_step * k->y_row,
-        .bounded = k->bounded,
-        .low = k->low,
-        .high = k->high,
+        .bounds = k->bounds,
     };
     x += (u * k->h.step + k->h.first + rows.lo * k->h.gap) * x_row + k->c_lo;
     w += (k->h.w_first + rows.lo * k->h.w_step) * k->w_row + k->w.w_first * k->c + k->c_lo;
@@ -216,7 +211,7 @@ static void forward_lines(const cnn_depthwise2d *d, const correlation_t *k, int6
         correlate(k, lo, hi, x, buf[1], buf[2], y);
     for (int64_t u = lo; u < hi && d->m > 1; u++)
         forward_spread(d, k, u, x, buf[1], buf[2], y, scratch);
-    if (d->act != ACT_NONE && !k->bounded)
+    if (d->act != ACT_NONE && !k->bounds.given)
         cnn_k->unary_fwd(d->act, (hi - lo) * row, (float)d->alpha, (float)d->beta, y + lo * row, y + lo * row);
 }
 
@@ -227,9 +222,9 @@ static void depthwise2d_fwd(const void *desc, void *const *buf, cnn_team *team)
     correlation_t k = correlation(axis_forward(d->p, d->r, d->h, d->stride_h, d->dilation_h, d->pad_t),
                                   axis_forward(d->q, d->s, d->w, d->stride_w, d->dilation_w, d->pad_l), cm, d->s * cm,
                                   d->q * cm, team->local);
-    k.bounded = k.lines && (d->act == ACT_RELU || d->act == ACT_RELU6);
-    k.high = d->act == ACT_RELU6 ? 6.0f : __builtin_inff();
-    int by_channels = d->m == 1 && k.lines && (d->act == ACT_NONE || k.bounded);
+    if (k.lines)
+        k.bounds = cnn_bounds_of(d->act);
+    int by_channels = d->m == 1 && k.lines && (d->act == ACT_NONE || k.bounds.given);
     cnn_range channels, rows = share(by_channels, cm, d->n, d->p, team, &channels);
     k.c_lo = channels.lo;
     k.c_hi = channels.hi;

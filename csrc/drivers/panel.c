@@ -1,4 +1,5 @@
 #include "drivers/panel.h"
+#include "drivers/activation.h"
 
 enum { BAND_COLS = 64 }; /* columns that are packed together: a few writing streams are as good as one */
 
@@ -86,7 +87,8 @@ static piece_t piece_of(const cnn_strip *s, int64_t j)
                          .cols = p.panel.cols,
                          .bias = s->bias,
                          .addend = s->addend,
-                         .act = s->act,
+                         .bounds = cnn_bounds_of(s->act),
+                         .act = cnn_act_after_bounds(s->act),
                          .alpha = (float)s->alpha,
                          .beta = (float)s->beta,
                          .accumulate = s->accumulate};

@@ -2,10 +2,12 @@
 
 #include <string.h>
 
+#include "drivers/activation.h"
+
 /* A band is BLOCK_COLS filters. V (the block's transformed inputs) and M (one band's products) are about as large as
  * L2, while the filters stream by. With many channels V is larger: a block of fewer tiles would have the filters, which
  * are larger still, stream by too often. */
-enum { BLOCK_BYTES = 640 * 1024, TILES_MIN = 32, PAD = 16, BLOCK_COLS = 64, LANES = 16, ACT_RELU = 1 };
+enum { BLOCK_BYTES = 640 * 1024, TILES_MIN = 32, PAD = 16, BLOCK_COLS = 64, LANES = 16 };
 
 /* The cut of a problem into blocks of tiles. */
 typedef struct {
@@ -156,7 +158,8 @@ static void multiply(const cnn_winograd *g, const cut_t *t, const scratch_t *s, 
 static void transform_out(const cnn_winograd *g, const cut_t *t, int64_t first, int64_t cols, int64_t lo, int64_t hi,
                           const float *products, float *y)
 {
-    const int64_t per_frame = t->tiles_h * t->tiles_w;
+    const int64_t per_frame = t->tiles_h * t->tiles_w, act = cnn_act_after_bounds(g->act);
+    const cnn_bounds bounds = cnn_bounds_of(g->act);
     for (int64_t i = lo; i < hi; i++) {
         const float *cells[16], *addend[16];
         const int64_t row = i % per_frame / t->tiles_w * g->size, col = i % t->tiles_w * g->size;
@@ -165,10 +168,10 @@ static void transform_out(const cnn_winograd *g, const cut_t *t, int64_t first, 
             cnn_winograd_cells(g->addend + first, i / per_frame, g->p, g->q, g->k, row, col, g->size, NULL, addend);
         (g->size == 4 ? cnn_k->winograd_output_4 : cnn_k->winograd_output_2)(
             cols, products + (i - lo) * BLOCK_COLS, t->m_step, (float *const *)cells, g->addend ? addend : NULL,
-            g->bias ? g->bias + first : NULL, g->act == ACT_RELU);
-        for (int cell = 0; g->act > ACT_RELU && cell < g->size * g->size; cell++)
+            g->bias ? g->bias + first : NULL, &bounds);
+        for (int cell = 0; act && cell < g->size * g->size; cell++)
             if (cells[cell])
-                cnn_k->unary_fwd(g->act, cols, (float)g->alpha, (float)g->beta, cells[cell], (float *)cells[cell]);
+                cnn_k->unary_fwd(act, cols, (float)g->alpha, (float)g->beta, cells[cell], (float *)cells[cell]);
     }
 }
 

@@ -9,6 +9,12 @@
 #define CNN_STR(a) CNN_STR2(a)
 #define K(name) static void cnn_k_##name
 
+/* A result before it is stored; see drivers/activation.h. */
+CNN_INLINE vf bounded(vf x, const cnn_bounds *bounds)
+{
+    return bounds->given ? v_max(v_splat(bounds->low), v_min(v_splat(bounds->high), x)) : x;
+}
+
 /* The bodies call each other in this order. */
 /* clang-format off */
 #include "kernels/elementwise.h"

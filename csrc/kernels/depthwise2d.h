@@ -31,11 +31,10 @@ CNN_INLINE void depthwise_tile(int pixels, int taps, int step, int64_t lo, int64
                     sum[b] += v * k[cell - b * step];
         }
     }
-    if (d->bounded) {
-        vf low = v_splat(d->low), high = v_splat(d->high);
+    if (d->bounds.given) {
         CNN_UNROLL(8)
         for (int b = 0; b < pixels; b++)
-            sum[b] = v_max(low, v_min(high, sum[b]));
+            sum[b] = bounded(sum[b], &d->bounds);
     }
     CNN_UNROLL(8)
     for (int b = 0; b < pixels; b++)

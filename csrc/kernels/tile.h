@@ -35,7 +35,7 @@
 #define ADD_BIAS(r, j) c##r##_##j += bias##j;
 #define LOAD_BIAS(j) vf bias##j = v_load(e->bias + e->first + j * CNN_VL);
 #define ADD_ADDEND(r, j) c##r##_##j += v_load(e->addend[r] + e->first + j * CNN_VL);
-#define RELU(r, j) c##r##_##j = v_max(zero, c##r##_##j);
+#define BOUND(r, j) c##r##_##j = v_max(low, v_min(high, c##r##_##j));
 #define STORE(r, j) v_store(c[r] + e->first + j * CNN_VL, c##r##_##j);
 #define SPILL(r, j) v_store(spilled + (r * CNN_MAX_NV + j) * CNN_VL, c##r##_##j);
 
@@ -80,10 +80,10 @@
 #define ADD_ADDEND_2(r) COLS_2(ADD_ADDEND, r)
 #define ADD_ADDEND_3(r) COLS_3(ADD_ADDEND, r)
 #define ADD_ADDEND_4(r) COLS_4(ADD_ADDEND, r)
-#define RELU_1(r) COLS_1(RELU, r)
-#define RELU_2(r) COLS_2(RELU, r)
-#define RELU_3(r) COLS_3(RELU, r)
-#define RELU_4(r) COLS_4(RELU, r)
+#define BOUND_1(r) COLS_1(BOUND, r)
+#define BOUND_2(r) COLS_2(BOUND, r)
+#define BOUND_3(r) COLS_3(BOUND, r)
+#define BOUND_4(r) COLS_4(BOUND, r)
 #define STORE_1(r) COLS_1(STORE, r)
 #define STORE_2(r) COLS_2(STORE, r)
 #define STORE_3(r) COLS_3(STORE, r)
@@ -92,8 +92,6 @@
 #define SPILL_2(r) COLS_2(SPILL, r)
 #define SPILL_3(r) COLS_3(SPILL, r)
 #define SPILL_4(r) COLS_4(SPILL, r)
-
-enum { ACT_NONE, ACT_RELU }; /* the first lines of unary.def, done in registers */
 
 /* The rows of a tile that were not stored from registers: the last panel, whose vectors reach past the row's end. */
 static __attribute__((noinline)) void finish_narrow(int mr, const float *tile, float *const *c, const cnn_epilogue *e)
@@ -107,7 +105,7 @@ static __attribute__((noinline)) void finish_narrow(int mr, const float *tile, f
                 x += e->bias[e->first + j];
             if (e->addend)
                 x += e->addend[r][e->first + j];
-            out[j] = e->act == ACT_RELU ? (0.0f > x ? 0.0f : x) : x;
+            out[j] = e->bounds.given ? m_clamp(x, e->bounds.low, e->bounds.high) : x;
         }
     }
 }
@@ -134,13 +132,13 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
         if (e->addend) {                                                                                               \
             ROWS_##MR(ADD_ADDEND_##NV)                                                                                 \
         }                                                                                                              \
-        if (e->act == ACT_RELU) {                                                                                      \
-            const vf zero = {0};                                                                                       \
-            ROWS_##MR(RELU_##NV)                                                                                       \
+        if (e->bounds.given) {                                                                                         \
+            const vf low = v_splat(e->bounds.low), high = v_splat(e->bounds.high);                                     \
+            ROWS_##MR(BOUND_##NV)                                                                                      \
         }                                                                                                              \
         ROWS_##MR(STORE_##NV)                                                                                          \
     }                                                                                                                  \
-    if (e->act > ACT_RELU)                                                                                             \
+    if (e->act)                                                                                                        \
         apply_act(MR, c, e);
 
 /* What c holds is added last: it comes from far away, and a sum that began with it would wait for it. */
@@ -219,9 +217,9 @@ static void tile_row(int64_t runs, const int64_t *run, int64_t kc, const float *
             y += v_load(e->bias + at);
         if (e->addend)
             y += v_load(e->addend[0] + at);
-        v_store(c + at, e->act == ACT_RELU ? v_max((vf){0}, y) : y);
+        v_store(c + at, bounded(y, &e->bounds));
     }
-    if (e->act > ACT_RELU)
+    if (e->act)
         cnn_k_unary_fwd(e->act, VECTORS * CNN_VL, e->alpha, e->beta, c + e->first, c + e->first);
 }
 

@@ -103,10 +103,10 @@ CNN_INLINE void filter_2(const vf g[3], vf u[4])
     }                                                                                                                  \
     K(winograd_output_##SIZE)                                                                                          \
     (int64_t cols, const float *m, int64_t m_step, float *const *cells, const float *const *addend, const float *bias, \
-     int64_t relu)                                                                                                     \
+     const cnn_bounds *bounds)                                                                                         \
     {                                                                                                                  \
         for (int64_t at = 0; at < cols; at += CNN_VL) {                                                                \
-            const vf b = bias ? v_load(bias + at) : (vf){0}, zero = {0};                                               \
+            const vf b = bias ? v_load(bias + at) : (vf){0};                                                           \
             vf t[SIZE][IN], x[IN], y[SIZE];                                                                            \
             for (int j = 0; j < IN; j++) {                                                                             \
                 for (int i = 0; i < IN; i++)                                                                           \
@@ -124,7 +124,7 @@ CNN_INLINE void filter_2(const vf g[3], vf u[4])
                     vf r = y[j] + b;                                                                                   \
                     if (addend)                                                                                        \
                         r += v_load(addend[i * SIZE + j] + at);                                                        \
-                    v_store(out + at, relu ? v_max(zero, r) : r);                                                      \
+                    v_store(out + at, bounded(r, bounds));                                                             \
                 }                                                                                                      \
             }                                                                                                          \
         }                                                                                                              \
