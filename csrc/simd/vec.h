@@ -38,16 +38,7 @@ CNN_INLINE vf v_select(vi mask, vf a, vf b)
     return (vf)((mask & (vi)a) | (~mask & (vi)b));
 }
 
-/* max(a, b) that returns b when either is NaN: v_max(0, x) keeps a NaN in x. */
-CNN_INLINE vf v_max(vf a, vf b)
-{
-    return v_select(a > b, a, b);
-}
-
-CNN_INLINE vf v_min(vf a, vf b)
-{
-    return v_select(a < b, a, b);
-}
+#include "simd/minmax.h"
 
 /* The first n floats at p, zeros behind them; n < CNN_VL. Reads nothing past p + n. */
 CNN_INLINE vf v_load_part(const float *p, int64_t n)
