@@ -68,11 +68,11 @@ typedef struct {
     volatile int given_up; /* written by the first thread before a barrier, read by all after it */
 } context_t;
 
-static int64_t now_ms(void)
+static int64_t now_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 static void run_step(const context_t *c, const cnn_step *step, cnn_team *team)
@@ -87,20 +87,27 @@ static void run_step(const context_t *c, const cnn_step *step, cnn_team *team)
 
 static void walk(cnn_team *team, void *arg)
 {
-    enum { ASK_EVERY_MS = 20 };
+    enum { ASK_EVERY_NS = 20000000 };
     context_t *c = arg;
     team->shared = c->run->shared;
     team->local = c->run->local + (size_t)team->id * c->run->local_bytes;
     const unsigned mode = enter_float_mode();
     const int asks = team->id == 0 && c->run->interrupted != NULL;
-    int64_t asked = asks ? now_ms() : 0;
+    int64_t asked = asks ? now_ns() : 0;
+    int64_t *const step_ns = team->id == 0 ? c->run->step_ns : NULL;
+    int64_t began = step_ns ? now_ns() : 0;
     for (int64_t i = 0; i < c->program->count; i++) {
         run_step(c, &c->program->steps[i], team);
-        if (asks && i + 1 < c->program->commit && now_ms() - asked >= ASK_EVERY_MS) {
+        if (asks && i + 1 < c->program->commit && now_ns() - asked >= ASK_EVERY_NS) {
             c->given_up = c->run->interrupted();
-            asked = now_ms();
+            asked = now_ns();
         }
         cnn_team_barrier(team);
+        if (step_ns) {
+            const int64_t ended = now_ns();
+            step_ns[i] = ended - began;
+            began = ended;
+        }
         if (c->given_up)
             break;
     }
