@@ -5,7 +5,7 @@ import textwrap
 from itertools import zip_longest
 
 NARROWEST, WIDEST = 80, 120
-_COLUMNS = (("ms", 7), ("%", 5), ("GFLOP/s", 7), ("% peak", 6), ("MB", 6), ("GB/s", 5))
+_COLUMNS = (("ms", 6), ("%", 5), ("GFLOP/s", 7), ("%peak", 5), ("MB", 5), ("GB/s", 4))
 
 
 def table(profile, by="step", sort="order", width=None):
@@ -23,7 +23,7 @@ def table(profile, by="step", sort="order", width=None):
     room = width - sum(size + 1 for _, size in _COLUMNS) - 1
     first = min(max(len(name) for name, _, _ in (*steps, *totals)), room // 2)
     rule = ["─" * width]
-    head = _printed(("layer", [name for name, _ in _COLUMNS], "step: how, fused with it"), first, room - first)
+    head = _printed(("layer", [name for name, _ in _COLUMNS], "how"), first, room - first)
     body, foot = ([text for line in part for text in _printed(line, first, room - first)] for part in (steps, totals))
     return "\n".join([*textwrap.wrap(_title(profile), width), *rule, *head, *rule, *body, *rule, *foot])
 
@@ -65,25 +65,28 @@ def _details(row):
 
 
 def _line(profile, name, rows, how=""):
-    seconds, flops, nbytes = (sum(column) for column in zip(*((r.seconds, r.flops, r.nbytes) for r in rows)))
-    gflops = flops / seconds / 1e9
-    return name, [
-        _number(seconds * 1e3, 5),
-        _percent(seconds, sum(map(_seconds, profile.rows))),
-        _number(gflops, 3) if flops else "",
-        _percent(gflops, profile.peak) if flops else "",
-        _number(nbytes / 1e6, 3),
-        _number(nbytes / seconds / 1e9, 3),
-    ], how  # fmt: skip
+    seconds, flops, nbytes = sum(map(_seconds, rows)), sum(row.flops for row in rows), sum(row.nbytes for row in rows)
+    gflops = _per(flops / 1e9, seconds)
+    rates = [_number(gflops, 3), _percent(gflops, profile.peak)] if flops else ["", ""]
+    moved = [_number(nbytes / 1e6, 3), _number(_per(nbytes / 1e9, seconds), 3)]
+    return name, [*_time(profile, seconds), *rates, *moved], how
 
 
 def _whole(profile):
-    share = _percent(profile.seconds, sum(map(_seconds, profile.rows)))
-    return "whole program", [_number(profile.seconds * 1e3, 5), share, "", "", "", ""], "run without timing steps"
+    return "whole program", [*_time(profile, profile.seconds), "", "", "", ""], "steps not timed"
+
+
+def _time(profile, seconds):
+    return [_number(seconds * 1e3, 5), _percent(seconds, sum(map(_seconds, profile.rows)))]
+
+
+def _per(amount, whole):
+    """The quotient; 0 for a step that took no measurable time."""
+    return amount / whole if whole else 0.0
 
 
 def _percent(part, whole):
-    return f"{100 * part / whole:.1f}"
+    return f"{100 * _per(part, whole):.1f}"
 
 
 def _number(x, digits):

@@ -1,4 +1,4 @@
-"""Where the time of a model goes: its program is run, and each of its steps timed, fused and planned as it always is."""
+"""Where the time of a model goes: its program is run, fused and planned as it always is, and each step timed."""
 
 from dataclasses import asdict, dataclass
 from time import perf_counter
@@ -7,7 +7,7 @@ import numpy as np
 
 from cnnengine import _native as native
 from cnnengine.core.checks import checked_int
-from cnnengine.core.codes import UNARY
+from cnnengine.core.codes import BINARY, REDUCE, UNARY
 from cnnengine.core.config import CONFIG
 from cnnengine.core.errors import ConfigError
 from cnnengine.core.spec import STORAGE, int_shape
@@ -17,6 +17,7 @@ from cnnengine.utils.profile_table import table
 
 WARM_UP = 3  # runs before the first that counts: caches fill, memory is mapped
 _ACTIVATIONS = list(UNARY)
+_FUNCTIONS = {"unary_fwd": _ACTIVATIONS, "unary_bwd": _ACTIVATIONS, "binary": list(BINARY), "reduce": list(REDUCE)}
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ProfileRow:
         layers: the layers it does the work of, the one that it stands with first; without the name of the model
             around them. Besides layers "loss", "metrics" and "optimizer", in training.
         op: name of the operation.
-        algorithm: how a convolution is computed, "" for others.
+        algorithm: how a convolution is computed; of an elementwise step or a reduction, its function; else "".
         fused: what is computed along with it: "bias", "addend", an activation, "batch norm"; and "packed" where the
             weights were packed before the run.
         seconds: of the fastest run.
@@ -93,8 +94,8 @@ class Profile:
 def profile(model, shape=None, batch=1, training=False, runs=20):
     """Measure where the time of a model goes, step by step.
 
-    The program is the one that `predict` runs, or `fit` in training, on random inputs. Weights, the optimizer and metrics
-    are afterwards what they were before.
+    The program is the one that `predict` runs, or `fit` in training, on random inputs. Weights, the optimizer and
+    metrics are afterwards what they were before.
 
     Args:
         model: a Model; compiled, for training.
@@ -215,14 +216,19 @@ def _fastest(program, inputs, runs):
 
 
 def _row(step, seconds, model_name):
-    algorithm = conv_algorithm.NAMES[step.fields["algorithm"]] if "algorithm" in step.fields else ""
     layers = dict.fromkeys(_name(path, model_name) for path, _ in step.origins)
-    return ProfileRow(tuple(layers), step.op.name, algorithm, _fused(step), seconds, step.flops, step.nbytes)
+    return ProfileRow(tuple(layers), step.op.name, _algorithm(step), _fused(step), seconds, step.flops, step.nbytes)
 
 
 def _name(path, model_name):
     """What a row calls a layer: its path inside the model, or the model's name for what is in none of its layers."""
     return path.removeprefix(f"{model_name}/") or model_name
+
+
+def _algorithm(step):
+    if "algorithm" in step.fields:
+        return conv_algorithm.NAMES[step.fields["algorithm"]]
+    return _FUNCTIONS[step.op.name][step.fields["func"]] if step.op.name in _FUNCTIONS else ""
 
 
 def _fused(step):
