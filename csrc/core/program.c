@@ -65,7 +65,9 @@ static void leave_float_mode(unsigned before)
 typedef struct {
     const cnn_program *program;
     const cnn_run *run;
-    volatile int given_up; /* written by the first thread before a barrier, read by all after it */
+    /* The step after which all threads leave: set by the first one before that step's barrier. A thread that is late to
+     * look after an earlier barrier may see it already, so a mere flag would make it leave one step before the others. */
+    volatile int64_t last;
 } context_t;
 
 static int64_t now_ns(void)
@@ -99,7 +101,8 @@ static void walk(cnn_team *team, void *arg)
     for (int64_t i = 0; i < c->program->count; i++) {
         run_step(c, &c->program->steps[i], team);
         if (asks && i + 1 < c->program->commit && now_ns() - asked >= ASK_EVERY_NS) {
-            c->given_up = c->run->interrupted();
+            if (c->run->interrupted())
+                c->last = i;
             asked = now_ns();
         }
         cnn_team_barrier(team);
@@ -108,7 +111,7 @@ static void walk(cnn_team *team, void *arg)
             step_ns[i] = ended - began;
             began = ended;
         }
-        if (c->given_up)
+        if (i == c->last)
             break;
     }
     leave_float_mode(mode);
@@ -116,7 +119,7 @@ static void walk(cnn_team *team, void *arg)
 
 int cnn_program_run(const cnn_program *program, const cnn_run *run)
 {
-    context_t context = {program, run, 0};
+    context_t context = {program, run, program->count};
     cnn_team_run(run->threads, walk, &context);
-    return context.given_up;
+    return context.last < program->count;
 }
