@@ -12,6 +12,7 @@ import numpy as np
 from cnnengine import _native as native
 from cnnengine.core.config import CONFIG
 from cnnengine.core.variable import aligned_array
+from cnnengine.ops.base import OPS
 from cnnengine.reference import IMPLEMENTATIONS
 
 COPY_FLOATS = 16 << 20  # 64 MB: more than a last-level cache
@@ -91,9 +92,7 @@ def can_run(implementation, op, case):
 
 def bytes_moved(op, inputs, outputs):
     """Bytes read and written, each buffer once; what an update writes it also reads."""
-    in_place = op in ("assign_add", "random_next") or op.endswith("_update")
-    read = sum(x.nbytes for x in _flat(inputs) if x is not None)
-    return read + sum(x.nbytes for x in outputs) * (2 if in_place else 1)
+    return OPS[op].bytes_moved(_flat(inputs), outputs)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""`python -m cnnengine`: which version this is, how it was built, and what it runs on."""
+"""`python -m cnnengine`: what is installed and what it runs on, and commands."""
 
 import argparse
 import platform
@@ -10,7 +10,10 @@ import cnnengine
 from cnnengine import _native as native
 from cnnengine import config
 from cnnengine.core.console import write
+from cnnengine.core.errors import CnnEngineError
+from cnnengine.utils import profile_command
 
+_DESCRIPTION = "Without a command: which version this is, how it was built, and what it runs on."
 _WIDTH, _INDENT = 80, 12
 
 
@@ -39,8 +42,15 @@ def _wrapped(name, text):
 
 
 def main(argv=None):
-    argparse.ArgumentParser(prog="python -m cnnengine", description=__doc__).parse_args(argv)
-    write("\n".join(report()))
+    parser = argparse.ArgumentParser(prog="python -m cnnengine", description=_DESCRIPTION)
+    parser.set_defaults(run=lambda options: write("\n".join(report())))
+    commands = parser.add_subparsers(title="commands", metavar="[COMMAND]")
+    profile_command.add_parser(commands)
+    options = parser.parse_args(argv)
+    try:
+        options.run(options)
+    except (CnnEngineError, OSError) as error:
+        parser.exit(1, f"{error}\n")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from math import prod
 
 import numpy as np
 
+from cnnengine.ops.base import OPS
+
 F32, I32, U8 = np.float32, np.int32, np.uint8
 DRAWN = 1 << 20  # random numbers of an array at most, then the same ones again: drawing takes longer than measuring
 NO_ACT = {"act": 0, "alpha": 0.0, "beta": 0.0}
@@ -26,7 +28,7 @@ class BenchCase:
     fields: dict
     inputs: list
     outputs: list
-    flops: int = 0
+    flops: int
     pack: str | None = None
     target: str | None = None
     beside: str | None = None
@@ -50,10 +52,10 @@ def arrays(case):
     return [value(spec) for spec in case.inputs], [np.ones(shape, dtype) for shape, dtype in case.outputs]
 
 
-def add(op, name, fields, inputs, outputs, flops=0, **more):
+def add(op, name, fields, inputs, outputs, **more):
     """Put a case into the table; an output of float32 may be given by its shape alone."""
     outputs = [(spec, F32) if isinstance(spec[-1], int) else spec for spec in outputs]
-    CASES.setdefault(op, []).append(BenchCase(name, fields, inputs, outputs, flops, **more))
+    CASES.setdefault(op, []).append(BenchCase(name, fields, inputs, outputs, OPS[op].flops(fields), **more))
 
 
 def integers(shape, high):

@@ -1,7 +1,5 @@
 """Convolutions: forward with weights packed beforehand (inference) or in the call (training), both backward passes."""
 
-from math import prod
-
 from bench.cases.case import add, times
 from cnnengine import _native as native
 from cnnengine.core.shapes import window_shape
@@ -128,7 +126,7 @@ def _add(op, label, x, w, pq, window, groups, packed, **more):
     inputs += [None] * (len(native.OPS[op].inputs) - len(inputs))
     pack = _packs(op) if packed else None
     fields = window_fields(op, x, w, pq, window, groups, int(pack is not None))
-    add(op, label, fields, inputs, [output], 2 * prod(y) * prod(w[:-1]), pack=pack, **more)
+    add(op, label, fields, inputs, [output], pack=pack, **more)
 
 
 def _case(op, network, *sizes, packed=0, suffix="", groups=1, **more):

@@ -64,8 +64,7 @@ def _matmul(name, batch, m, n, k, ta=0, tb=0, packed=1, target=None):
     b = ((batch,) if batch > 1 else ()) + ((n, k) if tb else (k, n))
     label = f"{name}: {times(*([batch] if batch > 1 else []), m, k)} @ {times(k, n)}"
     pack = "matmul_pack" if packed else None
-    flops = 2 * batch * m * n * k
-    add("matmul_fwd", label, fields, [a, b, None, None], [(batch, m, n)], flops, pack=pack, target=target)
+    add("matmul_fwd", label, fields, [a, b, None, None], [(batch, m, n)], pack=pack, target=target)
 
 
 def fill():

@@ -48,6 +48,7 @@ cdef extern from "core/program.h" nogil:
         size_t local_bytes
         int threads
         int (*interrupted)() noexcept nogil
+        int64_t *step_ns
 
     int CNN_MAX_BUFFERS
     int CNN_MAX_DIMS
@@ -259,8 +260,13 @@ cdef class Program:
     def total_bytes(self, int threads):
         return self.values_bytes + self.shared_bytes + threads * self.local_bytes
 
-    def run(self, Arena arena, int first_base, list arrays, int threads, bint interruptible=True):
-        """Run all steps. `arrays` are the bases from `first_base` on. Raises KeyboardInterrupt when interrupted."""
+    def run(
+        self, Arena arena, int first_base, list arrays, int threads, bint interruptible=True, cnp.ndarray step_ns=None
+    ):
+        """Run all steps. `arrays` are the bases from `first_base` on. Raises KeyboardInterrupt when interrupted.
+
+        `step_ns` is None, or a contiguous array of int64, one a step, that gets how many nanoseconds each took.
+        """
         cdef cnn_run run
         cdef int64_t i
         cdef int status
@@ -279,6 +285,9 @@ cdef class Program:
         run.interrupted = NULL
         if interruptible:
             run.interrupted = _check_signals
+        run.step_ns = NULL
+        if step_ns is not None:
+            run.step_ns = <int64_t *>cnp.PyArray_DATA(step_ns)
         with nogil:
             status = cnn_program_run(&self.program, &run)
         free(bases)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 class _Context(threading.local):
     tracer = None  # records operations instead of running them; see ops/base.py
     training = None  # mode of the layer call around, None outside of any
+    layer = ""  # path of the layer that operations are recorded for, "model/block/conv"; see in_layer
     weight_budget = None  # bytes that new weights may still take, while a file is read; None for any
 
 
@@ -31,6 +32,21 @@ def calling(training):
         yield
     finally:
         CONTEXT.training = before
+
+
+@contextmanager
+def in_layer(path):
+    """Operations recorded inside belong to the layer with this path, which the rows of a profile name."""
+    before, CONTEXT.layer = CONTEXT.layer, path
+    try:
+        yield
+    finally:
+        CONTEXT.layer = before
+
+
+def path_of(name):
+    """The path of a layer that is called inside of the present one."""
+    return f"{CONTEXT.layer}/{name}" if CONTEXT.layer else name
 
 
 @contextmanager

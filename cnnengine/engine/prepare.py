@@ -62,11 +62,12 @@ def pack_weights(graph):
             size = native.packed_size(op.name, fields)
             key = (id(weights), op.name, repr(sorted(fields.items())))
             if key not in packed:
-                packed[key] = Node(op, [weights], {"fields": fields, "size": size}, op.infer([], {"size": size}))
+                specs = op.infer([], {"size": size})
+                packed[key] = Node(op, [weights], {"fields": fields, "size": size}, specs, origins=node.origins[:1])
                 out.append(packed[key])
             attrs = node.attrs | {"packed": 1, "b_shape": weights.shape[-2:]}
             inputs = [*node.inputs[:_PACKED_INPUT], packed[key].outputs[0], *node.inputs[_PACKED_INPUT + 1 :]]
-            replacement = Node(node.op, inputs, attrs, [value.spec for value in node.outputs])
+            replacement = Node(node.op, inputs, attrs, [value.spec for value in node.outputs], origins=node.origins)
             replacement.outputs = node.outputs
             node.outputs[0].node = replacement
             node = replacement
@@ -179,9 +180,9 @@ class PreparedProgram:
     def __getattr__(self, name):
         return getattr(self._program, name)
 
-    def run(self, inputs):
+    def run(self, inputs, step_ns=None):
         stamp = WriteCounter.last
         if stamp != self._seen:
             self._store.refresh(self._entries)
             self._seen = stamp
-        return self._program.run(inputs)
+        return self._program.run(inputs, step_ns)

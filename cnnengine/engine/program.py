@@ -10,6 +10,7 @@ from cnnengine.core.errors import ShapeError
 from cnnengine.core.spec import STORAGE
 from cnnengine.core.variable import Variable, aligned_array
 from cnnengine.engine.plan import plan_memory, roots_of
+from cnnengine.engine.step import Step
 from cnnengine.ops.base import reference_call
 from cnnengine.ops.elementwise import CAST
 
@@ -17,21 +18,16 @@ IDLE_ARENAS = 4  # kept for the next runs of a program
 ALONE_BELOW = 40_000  # elements written and multiply-adds in a program that one thread runs as fast as several
 
 
-def _fields(node):
-    """The descriptor of a node: for an update, of the variables behind its arrow."""
-    ins = [None if value is None else value.spec for value in node.inputs]
-    outs = [variable.spec for variable in node.writes] or [value.spec for value in node.outputs]
-    return node.op.fields(ins, outs, node.attrs)
+def _specs(node):
+    """TensorSpecs of a node's inputs and outputs: for an update, of the variables behind its arrow."""
+    ins = tuple(None if value is None else value.spec for value in node.inputs)
+    outs = tuple(variable.spec for variable in node.writes) or tuple(value.spec for value in node.outputs)
+    return ins, outs
 
 
-def _work(node, fields):
-    """Rough count of what a step computes, for the choice of threads."""
-    if node.op.name.startswith("matmul"):
-        return fields["batch"] * fields["m"] * fields["n"] * fields["k"] // 16
-    if node.op.name.startswith("conv2d"):
-        taps = fields["t"] * fields["r"] * fields["s"] * fields["c"] // fields["groups"]
-        return fields["n"] * fields["o"] * fields["p"] * fields["q"] * fields["k"] * taps // 16
-    return sum(value.spec.size for value in (*node.inputs, *node.outputs) if value is not None)
+def _work(step):
+    """Rough count of what a step computes, for the choice of threads: 16 multiply-adds take as long as an element."""
+    return step.flops // 32 or step.elements
 
 
 class NativeProgram:
@@ -40,6 +36,9 @@ class NativeProgram:
     Args:
         graph: a Graph; its nodes run in order, then its updates.
         prepared: arrays for values that were computed before (packed weights), by id of the value.
+
+    Attributes:
+        steps: Steps in the order in which they run.
     """
 
     def __init__(self, graph, prepared=None):
@@ -73,11 +72,11 @@ class NativeProgram:
         commit = commit + len(early_copies) if graph.updates else len(steps)
         self.first_run_base = 1 + len(self._bound)
         bases = self.first_run_base + len(graph.inputs) + len(graph.outputs)
-        self._program = native.Program(steps, bases, arena, commit)
+        self.steps = steps
+        self._program = native.Program([(s.op.name, s.fields, s.refs) for s in steps], bases, arena, commit)
         for base, array in enumerate(self._bound, 1):
             self._program.bind(base, array)
-        work = sum(_work(node, _fields(node)) for node in nodes if not node.op.is_view)
-        self._alone = work < ALONE_BELOW
+        self._alone = sum(map(_work, steps)) < ALONE_BELOW
 
     def _bind(self, key, array):
         self._bound.append(array)
@@ -118,22 +117,38 @@ class NativeProgram:
         for variable in node.writes:
             base = next(i for i, array in enumerate(self._bound, 1) if array is variable.array)
             refs.append((base, 0))
-        return node.op.name, _fields(node), refs
+        ins, outs = _specs(node)
+        return Step(node.op, node.op.fields(ins, outs, node.attrs), refs, ins, outs, node.origins)
 
     def _copy(self, value, base):
-        return "cast", CAST.fields([value.spec], [value.spec], {}), [self._ref(value), (base, 0)]
+        specs, maker = (value.spec,), self._root(value).node
+        origins = maker.origins[:1] if maker else (("", CAST.name),)
+        return Step(CAST, CAST.fields(specs, specs, {}), [self._ref(value), (base, 0)], specs, specs, origins)
 
-    def run(self, inputs):
-        """Outputs for contiguous input arrays of the program's shapes and storage types. Raises ShapeError."""
+    @property
+    def threads(self):
+        """How many threads a run takes."""
+        return 1 if self._alone else CONFIG.threads
+
+    def run(self, inputs, step_ns=None):
+        """Outputs for contiguous input arrays of the program's shapes and storage types.
+
+        Args:
+            inputs: the arrays.
+            step_ns: array of int64 that gets the nanoseconds of each step, or None.
+
+        Raises:
+            ShapeError.
+        """
         for array, spec in zip(inputs, self.input_specs, strict=True):
             fits = isinstance(array, np.ndarray) and array.flags.c_contiguous and array.shape == spec.shape
             if not fits or array.dtype != STORAGE[spec.dtype]:
                 raise ShapeError(f"Expected a contiguous array of {spec}. Received: {type(array)} {np.shape(array)}")
         outputs = [np.empty(spec.shape, STORAGE[spec.dtype]) for spec in self.output_specs]
-        threads = 1 if self._alone else CONFIG.threads
+        threads = self.threads
         arena = self._take_arena(threads)
         try:
-            self._program.run(arena, self.first_run_base, [*inputs, *outputs], threads)
+            self._program.run(arena, self.first_run_base, [*inputs, *outputs], threads, step_ns=step_ns)
         finally:
             self._give_arena(arena)
         for variable in self.written:
@@ -215,7 +230,7 @@ class ReferenceProgram:
         else:
             outs = [self._memory(variable, arrays) for variable in node.writes]
             outs = outs or [self._empty(value.spec) for value in node.outputs]
-            reference_call(node.op.name, _fields(node), ins, outs)
+            reference_call(node.op.name, node.op.fields(*_specs(node), node.attrs), ins, outs)
         arrays |= {id(value): array for value, array in zip(node.outputs, outs)}
 
 

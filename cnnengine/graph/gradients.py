@@ -1,5 +1,6 @@
 """Gradients as more nodes of the same graph: reverse accumulation (Griewank & Walther 2008, chapter 3)."""
 
+from cnnengine.core.context import in_layer
 from cnnengine.core.errors import ConfigError
 from cnnengine.ops.elementwise import binary, fill
 
@@ -37,8 +38,10 @@ def gradients(graph, loss, wrt):
             continue
         if node.op.gradient is None:
             raise ConfigError(f"{node.op.name} has no derivative, but the loss depends on it")
-        for value, dx in zip(node.inputs, node.op.gradient(node, *arriving)):
-            if value is not None and dx is not None and id(value) in reached:
-                before = sums.get(id(value))
-                sums[id(value)] = dx if before is None else binary("add", before, dx)
+        layer, _ = node.origins[0]
+        with in_layer(layer):
+            for value, dx in zip(node.inputs, node.op.gradient(node, *arriving)):
+                if value is not None and dx is not None and id(value) in reached:
+                    before = sums.get(id(value))
+                    sums[id(value)] = dx if before is None else binary("add", before, dx)
     return [sums.get(id(value)) for value in wrt]

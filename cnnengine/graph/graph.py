@@ -1,5 +1,6 @@
 """Nodes and values of the graph of operations, for concrete shapes and one mode."""
 
+from cnnengine.core.context import CONTEXT
 from cnnengine.ops.abstract import AbstractValue
 
 
@@ -33,16 +34,20 @@ class Node:
         attrs: what the record's functions take.
         specs: TensorSpecs of the outputs.
         writes: the Variables an update changes in place; it has no other outputs.
+        origins: (path of the layer, name of the operation) of every recorded operation that this one does the work of,
+            the one that gave it its kind first; a pass that joins nodes joins these. By default itself, in the layer
+            that is being recorded.
     """
 
-    __slots__ = ("attrs", "inputs", "op", "outputs", "writes")
+    __slots__ = ("attrs", "inputs", "op", "origins", "outputs", "writes")
 
-    def __init__(self, op, inputs, attrs, specs, writes=()):
+    def __init__(self, op, inputs, attrs, specs, writes=(), origins=()):
         self.op = op
         self.inputs = list(inputs)
         self.attrs = attrs
         self.outputs = [Value(spec, self) for spec in specs]
         self.writes = tuple(writes)
+        self.origins = origins or ((CONTEXT.layer, op.name),)
 
     def __repr__(self):
         return f"<Node {self.op.name} -> {[v.shape for v in self.outputs]}>"

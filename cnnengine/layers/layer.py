@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 
 from cnnengine import regularizers
-from cnnengine.core.context import CONTEXT, calling, tracing
+from cnnengine.core.context import CONTEXT, calling, in_layer, path_of, tracing
 from cnnengine.core.errors import CnnEngineError, ConfigError
 from cnnengine.core.naming import snake_case, unique_name
 from cnnengine.core.registry import export, serialize, serialize_dtype
@@ -191,7 +191,7 @@ class Layer(WeightOwner):
         training = CONTEXT.training if training is None else training
         if self._takes("training"):
             kwargs["training"] = bool(training)
-        with calling(training):
+        with calling(training), in_layer(path_of(self.name)):
             outputs = self.call(*args, **kwargs)
         if self.activity_regularizer is not None:
             for y in flatten(outputs):

@@ -6,6 +6,7 @@ Forward, loss, metrics; in training also the gradients and the optimizer's updat
 import warnings
 
 from cnnengine import ops
+from cnnengine.core.context import in_layer
 from cnnengine.core.errors import ConfigError
 from cnnengine.core.spec import TensorSpec, standard_dtype
 from cnnengine.core.tree import flatten, form_of, pack_like
@@ -67,6 +68,17 @@ class _Parts:
 
 def _record(model, tracer, parts, training):
     outputs = flatten(model(parts.x, training=training))
+    with in_layer("loss"):
+        total, each = _loss(model, tracer, parts, outputs)
+    with in_layer("metrics"):
+        _track(model, parts, outputs, total, each)
+    if training:
+        _learn(model, tracer, total, parts.rates)
+    return []
+
+
+def _loss(model, tracer, parts, outputs):
+    """The whole loss of a step, and that of each output."""
     total, each = model._compiled_loss(parts.targets, outputs, parts.weights)
     for extra in (regularisation(model.trainable_weights), *tracer.losses):
         total = extra if total is None else total if extra is None else ops.add(total, extra)
@@ -74,10 +86,7 @@ def _record(model, tracer, parts, training):
         raise ConfigError("There is nothing to minimise: compile the model with a loss, or call add_loss in a layer")
     if total.shape != ():
         raise ConfigError(f"A loss must reduce to one number. Received: shape {total.shape}")
-    _track(model, parts, outputs, total, each)
-    if training:
-        _learn(model, tracer, total, parts.rates)
-    return []
+    return total, each
 
 
 def _track(model, parts, outputs, total, each):
@@ -101,8 +110,10 @@ def _learn(model, tracer, total, rates):
     if not weights:
         warnings.warn(f'Model "{model.name}" has no trainable weights: a training step changes none')
         return
-    slopes = gradients(tracer.graph, total, [tracer.leaf(variable) for variable in weights])
+    with in_layer("loss"):
+        slopes = gradients(tracer.graph, total, [tracer.leaf(variable) for variable in weights])
     pairs = [(slope, variable) for slope, variable in zip(slopes, weights) if slope is not None]
     if not pairs:
         raise ConfigError("The loss depends on no trainable weight: there is nothing to train")
-    model.optimizer.apply_traced([slope for slope, _ in pairs], [variable for _, variable in pairs], rates)
+    with in_layer("optimizer"):
+        model.optimizer.apply_traced([slope for slope, _ in pairs], [variable for _, variable in pairs], rates)

@@ -144,6 +144,13 @@ class Trainer:
 
     def _step(self, x, y, sample_weight, training):
         """Run one training or evaluation step on a batch."""
+        program, inputs = self._step_program(x, y, sample_weight, training)
+        program.run(inputs)
+        if training:
+            self.optimizer.finish_step()
+
+    def _step_program(self, x, y, sample_weight, training):
+        """The program of a step on a batch, and its inputs."""
         x = self._in_order(x)
         arrays = self._as_inputs(x)
         if any(array.shape[0] == 0 for array in arrays):
@@ -157,9 +164,7 @@ class Trainer:
         program = build_step(self, x, arrays, targets, weights, training)
         rates = [np.asarray(self.optimizer.step_rates(), np.float32)] if training else []
         present = [a for a in (*targets, *weights) if a is not None]
-        program.run([*arrays, *present, *rates])
-        if training:
-            self.optimizer.finish_step()
+        return program, [*arrays, *present, *rates]
 
     def _weights(self, sample_weight, names):
         leaves = leaves_of(sample_weight, names)

@@ -33,6 +33,9 @@ class Op:
             operation without a derivative. `node` has inputs, outputs and attrs.
         variadic: the inputs are one list of any length ("*xs" in C).
         reuse: the output may take the place of an input of the same size that is not read again.
+        flops: (fields) -> multiplications and additions of the definition, whatever the algorithm; 0 where moving data
+            is all the work.
+        changes: the outputs are read as well: variables that are changed in place.
     """
 
     name: str
@@ -41,10 +44,17 @@ class Op:
     gradient: callable = None
     variadic: bool = False
     reuse: bool = False
+    flops: callable = lambda fields: 0
+    changes: bool = False
 
     @property
     def is_view(self):
         return self.fields is None
+
+    def bytes_moved(self, inputs, outputs):
+        """Bytes read and written, each buffer once. Takes arrays or specs, None for an absent input."""
+        read = sum(x.nbytes for x in inputs if x is not None)
+        return read + sum(x.nbytes for x in outputs) * (2 if self.changes else 1)
 
 
 OPS = {}

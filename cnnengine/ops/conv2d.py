@@ -102,11 +102,17 @@ def _bwd_data_gradient(node, ddx):
     return [ddy, dw, _bias_gradient(bias, ddx), None]
 
 
+def _flops(f):
+    """The same for all passes: every pair of an output and a tap of its window meets once in each."""
+    outputs = f["n"] * f["o"] * f["p"] * f["q"] * f["k"]
+    return 2 * outputs * f["t"] * f["r"] * f["s"] * f["c"] // f["groups"]
+
+
 def _register_pass(name, role, infer, gradient=None):
     def fields(ins, outs, attrs):
         return _conv_fields(attrs["x_shape"], attrs["w_shape"], attrs, role)
 
-    return register(name, infer, fields, gradient)
+    return register(name, infer, fields, gradient, flops=_flops)
 
 
 CONV2D_FWD = _register_pass("conv2d_fwd", "forward", _fwd_infer, _fwd_gradient)
@@ -223,6 +229,10 @@ def _depthwise_gradient(node, dy):
     return [bind(DEPTHWISE_BWD_DATA, [dy, w], **attrs), bind(DEPTHWISE_BWD_WEIGHTS, [x, dy], **attrs), dbias]
 
 
+def _depthwise_flops(f):
+    return 2 * f["n"] * f["p"] * f["q"] * f["c"] * f["m"] * f["r"] * f["s"]
+
+
 def _depthwise_backward_fields(ins, outs, attrs):
     return _depthwise_fields(attrs["x_shape"], attrs["w_shape"], attrs)
 
@@ -232,12 +242,19 @@ DEPTHWISE_FWD = register(
     lambda ins, attrs: [TensorSpec((ins[0].shape[0], *attrs["pq"], prod(ins[1].shape[2:])))],
     lambda ins, outs, attrs: _depthwise_fields(ins[0].shape, ins[1].shape, attrs),
     _depthwise_gradient,
+    flops=_depthwise_flops,
 )
 DEPTHWISE_BWD_DATA = register(
-    "depthwise2d_bwd_data", lambda ins, attrs: [TensorSpec(attrs["x_shape"])], _depthwise_backward_fields
+    "depthwise2d_bwd_data",
+    lambda ins, attrs: [TensorSpec(attrs["x_shape"])],
+    _depthwise_backward_fields,
+    flops=_depthwise_flops,
 )
 DEPTHWISE_BWD_WEIGHTS = register(
-    "depthwise2d_bwd_weights", lambda ins, attrs: [TensorSpec(attrs["w_shape"])], _depthwise_backward_fields
+    "depthwise2d_bwd_weights",
+    lambda ins, attrs: [TensorSpec(attrs["w_shape"])],
+    _depthwise_backward_fields,
+    flops=_depthwise_flops,
 )
 
 

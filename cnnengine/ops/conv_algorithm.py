@@ -7,6 +7,7 @@ computes whole tiles, has transforms to pay, and its filters are (m + 2)**2 / 9 
 from cnnengine.core.config import CONFIG
 
 DIRECT, WINOGRAD_4, WINOGRAD_2 = range(3)  # the numbers of csrc/include/cnn/conv2d.h
+NAMES = ("direct", "winograd 4x4", "winograd 2x2")  # with the size of a tile
 
 # Filters of F(4, 3) larger than this no longer stay in the last-level cache; with few tiles to use them on, reading
 # them costs more than the multiplications they save.

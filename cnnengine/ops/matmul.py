@@ -60,7 +60,11 @@ def _gradient(node, dy):
     return [da, db, dbias, None]
 
 
-MATMUL = register("matmul_fwd", _infer, _fields, _gradient)
+def _flops(f):
+    return 2 * f["batch"] * f["m"] * f["n"] * f["k"]
+
+
+MATMUL = register("matmul_fwd", _infer, _fields, _gradient, flops=_flops)
 
 
 def _pack_infer(ins, attrs):

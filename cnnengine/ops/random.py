@@ -23,7 +23,12 @@ DROPOUT = register(
     lambda node, dy: [bind(DROPOUT, [dy, node.inputs[1]], **node.attrs), None],
     reuse=True,
 )
-NEXT = register("random_next", lambda ins, attrs: [], lambda ins, outs, attrs: {"count": 0, "low": 0.0, "high": 0.0})
+NEXT = register(
+    "random_next",
+    lambda ins, attrs: [],
+    lambda ins, outs, attrs: {"count": 0, "low": 0.0, "high": 0.0},
+    changes=True,
+)
 
 
 class SeedGenerator:

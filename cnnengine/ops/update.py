@@ -12,7 +12,7 @@ def _fields(ins, outs, attrs):
 
 
 UPDATES = {
-    name: register(name, lambda ins, attrs: [], _fields)
+    name: register(name, lambda ins, attrs: [], _fields, changes=name != "assign")
     for name in (
         "sgd_update",
         "momentum_update",

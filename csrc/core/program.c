@@ -65,14 +65,16 @@ static void leave_float_mode(unsigned before)
 typedef struct {
     const cnn_program *program;
     const cnn_run *run;
-    volatile int given_up; /* written by the first thread before a barrier, read by all after it */
+    /* The step after which all threads leave: set by the first one before that step's barrier. A thread that is late to
+     * look after an earlier barrier may see it already, so a mere flag would make it leave one step before the others. */
+    volatile int64_t last;
 } context_t;
 
-static int64_t now_ms(void)
+static int64_t now_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 static void run_step(const context_t *c, const cnn_step *step, cnn_team *team)
@@ -87,21 +89,29 @@ static void run_step(const context_t *c, const cnn_step *step, cnn_team *team)
 
 static void walk(cnn_team *team, void *arg)
 {
-    enum { ASK_EVERY_MS = 20 };
+    enum { ASK_EVERY_NS = 20000000 };
     context_t *c = arg;
     team->shared = c->run->shared;
     team->local = c->run->local + (size_t)team->id * c->run->local_bytes;
     const unsigned mode = enter_float_mode();
     const int asks = team->id == 0 && c->run->interrupted != NULL;
-    int64_t asked = asks ? now_ms() : 0;
+    int64_t asked = asks ? now_ns() : 0;
+    int64_t *const step_ns = team->id == 0 ? c->run->step_ns : NULL;
+    int64_t began = step_ns ? now_ns() : 0;
     for (int64_t i = 0; i < c->program->count; i++) {
         run_step(c, &c->program->steps[i], team);
-        if (asks && i + 1 < c->program->commit && now_ms() - asked >= ASK_EVERY_MS) {
-            c->given_up = c->run->interrupted();
-            asked = now_ms();
+        if (asks && i + 1 < c->program->commit && now_ns() - asked >= ASK_EVERY_NS) {
+            if (c->run->interrupted())
+                c->last = i;
+            asked = now_ns();
         }
         cnn_team_barrier(team);
-        if (c->given_up)
+        if (step_ns) {
+            const int64_t ended = now_ns();
+            step_ns[i] = ended - began;
+            began = ended;
+        }
+        if (i == c->last)
             break;
     }
     leave_float_mode(mode);
@@ -109,7 +119,7 @@ static void walk(cnn_team *team, void *arg)
 
 int cnn_program_run(const cnn_program *program, const cnn_run *run)
 {
-    context_t context = {program, run, 0};
+    context_t context = {program, run, program->count};
     cnn_team_run(run->threads, walk, &context);
-    return context.given_up;
+    return context.last < program->count;
 }

@@ -31,6 +31,7 @@ typedef struct cnn_run {
     size_t local_bytes;
     int threads;
     int (*interrupted)(void); /* asked by the first thread every few milliseconds; NULL: never */
+    int64_t *step_ns;         /* NULL, or for each step: how long it took, the barrier after it included */
 } cnn_run;
 
 /* 0 when all steps ran, 1 when given up because of `interrupted`. */

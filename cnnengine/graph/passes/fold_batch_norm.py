@@ -5,7 +5,7 @@ a = gamma / sqrt(var + eps), one factor an output channel. The nodes that make w
 they run once for each state of the weights, not in each run.
 """
 
-from cnnengine.core.context import tracing
+from cnnengine.core.context import in_layer, tracing
 from cnnengine.core.variable import Variable
 from cnnengine.graph.graph import Node
 from cnnengine.ops import math
@@ -58,13 +58,15 @@ def _folded(norm):
     _, mean, var, gamma, beta, _ = norm.inputs
     x, w, bias, *rest = producer.inputs
     recorder = _Recorder()
-    with tracing(recorder):
+    layer, _ = norm.origins[0]
+    with tracing(recorder), in_layer(layer):
         factor = math.rsqrt(math.add(var, norm.attrs["epsilon"]))
         factor = factor if gamma is None else math.multiply(factor, gamma)
         shift = math.multiply(math.negative(mean) if bias is None else math.subtract(bias, mean), factor)
         shift = shift if beta is None else math.add(shift, beta)
         scaled = math.multiply(w, reshape_to(factor, _FOLDABLE[producer.op.name](w)))
-    node = Node(producer.op, [x, scaled, shift, *rest], producer.attrs, [norm.outputs[0].spec])
+    origins = producer.origins + norm.origins
+    node = Node(producer.op, [x, scaled, shift, *rest], producer.attrs, [norm.outputs[0].spec], origins=origins)
     return [*recorder.nodes, node]
 
 

@@ -29,7 +29,8 @@ def _with_activation(node, users):
         "alpha": node.attrs["alpha"],
         "beta": node.attrs["beta"],
     }
-    return Node(producer.op, producer.inputs, attrs, [node.outputs[0].spec]), producer
+    origins = producer.origins + node.origins
+    return Node(producer.op, producer.inputs, attrs, [node.outputs[0].spec], origins=origins), producer
 
 
 def _with_addend(node, users):
@@ -47,7 +48,8 @@ def _with_addend(node, users):
             continue
         inputs = list(producer.inputs)
         inputs[_ADDEND[producer.op.name]] = other
-        return Node(producer.op, inputs, producer.attrs, [producer.outputs[0].spec]), producer
+        origins = producer.origins + node.origins
+        return Node(producer.op, inputs, producer.attrs, [producer.outputs[0].spec], origins=origins), producer
     return None
 
 
