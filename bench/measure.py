@@ -51,7 +51,7 @@ def _program(op, fields, buffers):
     """A program of one step over the buffers, ready to run again and again."""
     present = [x for x in buffers if x is not None]
     numbers = iter(range(1, len(present) + 1))
-    refs = [None if x is None else (next(numbers), 0) for x in buffers]
+    refs = [None if x is None else (next(numbers), 0, 0) for x in buffers]
     program, threads = native.Program([(op, fields, refs)], 1 + len(present), 0, 0), CONFIG.threads
     arena = native.Arena(program.total_bytes(threads))
     return lambda: program.run(arena, 1, present, threads, False)

@@ -28,15 +28,19 @@ cdef extern from "core/program.h" nogil:
         cnn_workspace (*workspace)(const void *desc)
 
     ctypedef struct cnn_ref:
-        int64_t base, offset
+        int64_t base, offset, stride
 
     ctypedef struct cnn_step:
         const cnn_op *op
         const void *desc
         int64_t first, count
 
+    ctypedef struct cnn_section:
+        int64_t end, rounds
+
     ctypedef struct cnn_program:
-        int64_t count
+        int64_t sections
+        const cnn_section *section
         const cnn_step *steps
         const cnn_ref *refs
         int64_t commit
@@ -194,13 +198,16 @@ cdef class Program:
     """A list of steps over numbered bases, run by C in one call without the GIL.
 
     Args:
-        steps: list of (op name, fields, refs); a ref is (base, byte offset) or None for an absent input, in the order
-            of the op's buffers.
+        steps: list of (op name, fields, refs); a ref is (base, byte offset, bytes from round to round) or None for an
+            absent input, in the order of the op's buffers.
         bases: how many bases there are. Base 0 is the arena.
         arena_bytes: of the values; the workspace of the steps comes on top (total_bytes).
         commit: the first step whose effects outlive the run; an interrupt is heeded before it, not after.
+        sections: list of (end, rounds) that cover the steps: those up to `end` run so many times, one after the other
+            in each round. By default all steps once.
     """
     cdef cnn_program program
+    cdef cnn_section *sections
     cdef cnn_step *steps
     cdef cnn_ref *refs
     cdef size_t shared_bytes, local_bytes, values_bytes
@@ -208,12 +215,15 @@ cdef class Program:
     cdef int64_t base_count
     cdef list keep
 
-    def __cinit__(self, list steps, int64_t bases, size_t arena_bytes, int64_t commit):
+    def __cinit__(self, list steps, int64_t bases, size_t arena_bytes, int64_t commit, list sections=None):
         cdef int64_t i, total = sum(len(refs) for _, _, refs in steps)
+        if sections is None:
+            sections = [(len(steps), 1)]
+        self.sections = <cnn_section *>calloc(max(len(sections), 1), sizeof(cnn_section))
         self.steps = <cnn_step *>calloc(max(len(steps), 1), sizeof(cnn_step))
         self.refs = <cnn_ref *>calloc(max(total, 1), sizeof(cnn_ref))
         self.bound = <void **>calloc(max(bases, 1), sizeof(void *))
-        if self.steps == NULL or self.refs == NULL or self.bound == NULL:
+        if self.sections == NULL or self.steps == NULL or self.refs == NULL or self.bound == NULL:
             raise MemoryError("cannot allocate a program")
         self.keep = []
         self.base_count = bases
@@ -221,7 +231,11 @@ cdef class Program:
         total = 0
         for i in range(len(steps)):
             total = self._add(i, total, steps[i])
-        self.program = cnn_program(len(steps), self.steps, self.refs, commit)
+        for i in range(len(sections)):
+            self.sections[i].end, self.sections[i].rounds = sections[i]
+            if not 0 <= self.sections[i].end <= len(steps):
+                raise ValueError(f"a section ends at step {self.sections[i].end} of {len(steps)}")
+        self.program = cnn_program(len(sections), self.sections, self.steps, self.refs, commit)
 
     cdef int64_t _add(self, int64_t i, int64_t first, step) except -1:
         cdef cnn_step *out = &self.steps[i]
@@ -237,7 +251,7 @@ cdef class Program:
         if out.count > CNN_MAX_BUFFERS:
             raise ValueError(f"{name}: at most {CNN_MAX_BUFFERS} buffers. Received: {out.count}")
         for ref in refs:
-            self.refs[first].base, self.refs[first].offset = (-1, 0) if ref is None else ref
+            self.refs[first].base, self.refs[first].offset, self.refs[first].stride = (-1, 0, 0) if ref is None else ref
             if self.refs[first].base >= self.base_count:
                 raise ValueError(f"{name}: base {ref} of {self.base_count}")
             first += 1
@@ -248,6 +262,7 @@ cdef class Program:
         return first
 
     def __dealloc__(self):
+        free(self.sections)
         free(self.steps)
         free(self.refs)
         free(self.bound)
@@ -265,7 +280,7 @@ cdef class Program:
     ):
         """Run all steps. `arrays` are the bases from `first_base` on. Raises KeyboardInterrupt when interrupted.
 
-        `step_ns` is None, or a contiguous array of int64, one a step, that gets how many nanoseconds each took.
+        `step_ns` is None, or a contiguous array of int64, one a step, to which is added how many nanoseconds it took.
         """
         cdef cnn_run run
         cdef int64_t i
@@ -299,7 +314,7 @@ def call(name, fields, inputs, outputs, threads=1):
     """Run one operation: a program of one step. Arrays must be contiguous and of the shapes the fields say."""
     refs, arrays = [], []
     for array in (*inputs, *outputs):
-        refs.append(None if array is None else (1 + len(arrays), 0))
+        refs.append(None if array is None else (1 + len(arrays), 0, 0))
         if array is not None:
             arrays.append(array)
     program = Program([(name, fields, refs)], 1 + len(arrays), 0, 0)

@@ -70,12 +70,13 @@ def _last_uses(nodes, roots):
     return last
 
 
-def plan_memory(nodes, placed):
+def plan_memory(nodes, placed, early=()):
     """Offsets for all values that `nodes` make and that have no place yet.
 
     Args:
         nodes: in the order in which they run, views included.
         placed: ids of values that live elsewhere (inputs, variables, outputs).
+        early: values that have a place from the start, whichever of the nodes write them piece by piece.
 
     Returns:
         (offsets by the id of the value, bytes of the arena).
@@ -83,6 +84,9 @@ def plan_memory(nodes, placed):
     roots = roots_of(nodes)
     last = _last_uses(nodes, roots)
     gaps, offsets = Gaps(), {}
+    for value in early:
+        if id(value) not in placed:
+            offsets[id(value)] = gaps.take(value.spec.nbytes)
     for step, node in enumerate(nodes):
         if node.op.is_view:
             continue

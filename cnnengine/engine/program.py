@@ -9,6 +9,7 @@ from cnnengine.core.config import CONFIG
 from cnnengine.core.errors import ShapeError
 from cnnengine.core.spec import STORAGE
 from cnnengine.core.variable import Variable, aligned_array
+from cnnengine.engine.pieces import in_pieces
 from cnnengine.engine.plan import plan_memory, roots_of
 from cnnengine.engine.step import Step
 from cnnengine.ops.base import reference_call
@@ -49,7 +50,8 @@ class NativeProgram:
         self._build(graph, prepared or {})
 
     def _build(self, graph, prepared):
-        nodes = graph.all_nodes()
+        sections, self._pieces, crossing = in_pieces(graph)
+        nodes = [node for section in sections for node in section.nodes] + graph.updates
         self._roots = roots_of(nodes)
         self._bound, self._place = [], {}
         for key, array in prepared.items():
@@ -61,22 +63,35 @@ class NativeProgram:
         copies = self._place_outputs(graph)
         for i, value in enumerate(graph.inputs):
             self._place[id(value)] = (1 + len(self._bound) + i, 0)
-        offsets, arena = plan_memory(nodes, set(self._place))
+        offsets, arena = plan_memory(nodes, set(self._place) | set(self._pieces), crossing)
         self._place |= {key: (0, offset) for key, offset in offsets.items()}
-        steps = [step for node in nodes if not node.op.is_view for step in [self._step(node)]]
-        commit = sum(not node.op.is_view for node in graph.nodes)
-        late = {id(value) for node in graph.updates for value in node.outputs}
-        early_copies = [self._copy(value, base) for value, base in copies if id(self._root(value)) not in late]
-        steps += [self._copy(value, base) for value, base in copies if id(self._root(value)) in late]
-        steps[commit:commit] = early_copies
-        commit = commit + len(early_copies) if graph.updates else len(steps)
+        ends, commit = self._add_steps(sections, graph.updates, copies)
         self.first_run_base = 1 + len(self._bound)
         bases = self.first_run_base + len(graph.inputs) + len(graph.outputs)
-        self.steps = steps
-        self._program = native.Program([(s.op.name, s.fields, s.refs) for s in steps], bases, arena, commit)
+        steps = [(step.op.name, step.fields, step.refs) for step in self.steps]
+        self._program = native.Program(steps, bases, arena, commit, ends)
         for base, array in enumerate(self._bound, 1):
             self._program.bind(base, array)
-        self._alone = sum(map(_work, steps)) < ALONE_BELOW
+        self._alone = sum(map(_work, self.steps)) < ALONE_BELOW
+
+    def _add_steps(self, sections, updates, copies):
+        """Make the steps: those of the sections, copies of outputs, updates, copies of what updates make.
+
+        Returns:
+            ((end, rounds) of each section, of which the last one goes on to the end; the first step that writes what
+            outlives a run).
+        """
+        late = {id(value) for node in updates for value in node.outputs}
+        self.steps, ends = [], []
+        for section in sections:
+            self.steps += [self._step(node, section.rounds) for node in section.nodes if not node.op.is_view]
+            ends.append((len(self.steps), section.rounds))
+        self.steps += [self._copy(value, base) for value, base in copies if id(self._root(value)) not in late]
+        commit = len(self.steps)
+        self.steps += [self._step(node) for node in updates if not node.op.is_view]
+        self.steps += [self._copy(value, base) for value, base in copies if id(self._root(value)) in late]
+        ends[-1] = (len(self.steps), ends[-1][1])
+        return ends, commit
 
     def _bind(self, key, array):
         self._bound.append(array)
@@ -109,21 +124,30 @@ class NativeProgram:
         return copies
 
     def _ref(self, value):
-        return None if value is None else self._place[id(self._root(value))]
+        """(base, byte offset, bytes from round to round) of a value."""
+        if value is None:
+            return None
+        root = self._root(value)
+        if id(root) not in self._pieces:
+            return (*self._place[id(root)], 0)
+        piece = self._pieces[id(root)]
+        base, offset = self._place[id(self._root(piece.whole))]
+        sample = piece.whole.spec.nbytes // piece.whole.shape[0]
+        return base, offset + piece.first * sample, piece.samples * sample
 
-    def _step(self, node):
+    def _step(self, node, rounds=1):
         refs = [self._ref(value) for value in node.inputs]
         refs += [self._ref(value) for value in node.outputs]
         for variable in node.writes:
             base = next(i for i, array in enumerate(self._bound, 1) if array is variable.array)
-            refs.append((base, 0))
+            refs.append((base, 0, 0))
         ins, outs = _specs(node)
-        return Step(node.op, node.op.fields(ins, outs, node.attrs), refs, ins, outs, node.origins)
+        return Step(node.op, node.op.fields(ins, outs, node.attrs), refs, ins, outs, node.origins, rounds)
 
     def _copy(self, value, base):
         specs, maker = (value.spec,), self._root(value).node
         origins = maker.origins[:1] if maker else (("", CAST.name),)
-        return Step(CAST, CAST.fields(specs, specs, {}), [self._ref(value), (base, 0)], specs, specs, origins)
+        return Step(CAST, CAST.fields(specs, specs, {}), [self._ref(value), (base, 0, 0)], specs, specs, origins)
 
     @property
     def threads(self):

@@ -16,6 +16,7 @@ class Step:
         inputs: TensorSpecs, None for an absent input.
         outputs: TensorSpecs; of an update, those of the variables it changes.
         origins: as of the node behind it; see graph.Node.
+        rounds: how often it runs in a run of the program, each time for another piece of the batch.
     """
 
     op: Op
@@ -24,18 +25,19 @@ class Step:
     inputs: tuple
     outputs: tuple
     origins: tuple
+    rounds: int = 1
 
     @property
     def flops(self):
         """Multiplications and additions of the definition; 0 where moving data is all the work."""
-        return self.op.flops(self.fields)
+        return self.rounds * self.op.flops(self.fields)
 
     @property
     def nbytes(self):
         """Bytes read and written, each buffer once."""
-        return self.op.bytes_moved(self.inputs, self.outputs)
+        return self.rounds * self.op.bytes_moved(self.inputs, self.outputs)
 
     @property
     def elements(self):
         """Elements read and written."""
-        return sum(spec.size for spec in (*self.inputs, *self.outputs) if spec is not None)
+        return self.rounds * sum(spec.size for spec in (*self.inputs, *self.outputs) if spec is not None)

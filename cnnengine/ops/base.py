@@ -36,6 +36,8 @@ class Op:
         flops: (fields) -> multiplications and additions of the definition, whatever the algorithm; 0 where moving data
             is all the work.
         changes: the outputs are read as well: variables that are changed in place.
+        by_sample: (input specs, attrs, which inputs have samples along axis 0, n) -> the attrs for n of the samples, or
+            None where a sample's result depends on others; by default it may. See `along_samples`.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Op:
     reuse: bool = False
     flops: callable = lambda fields: 0
     changes: bool = False
+    by_sample: callable = lambda ins, attrs, has_samples, n: None
 
     @property
     def is_view(self):
@@ -55,6 +58,27 @@ class Op:
         """Bytes read and written, each buffer once. Takes arrays or specs, None for an absent input."""
         read = sum(x.nbytes for x in inputs if x is not None)
         return read + sum(x.nbytes for x in outputs) * (2 if self.changes else 1)
+
+
+def along_samples(*positions, change=lambda attrs, n: attrs, when=lambda ins, attrs: True):
+    """The `by_sample` of an operation that computes each sample for itself where its inputs are of a certain kind.
+
+    Args:
+        positions: the inputs that have samples along axis 0, if they are present; all others are for all samples.
+        change: (attrs, n) -> the attrs for n samples, where attrs hold their number.
+        when: (input specs, attrs) -> whether axis 0 is like any other to the operation.
+    """
+
+    def by_sample(ins, attrs, has_samples, n):
+        as_asked = all(has == (i in positions) for i, has in enumerate(has_samples) if ins[i] is not None)
+        return change(attrs, n) if as_asked and when(ins, attrs) else None
+
+    return by_sample
+
+
+def with_first(key):
+    """The `change` for attrs that hold a shape whose first axis is the samples."""
+    return lambda attrs, n: attrs | {key: (n, *attrs[key][1:])}
 
 
 OPS = {}

@@ -3,7 +3,7 @@
 from math import prod
 
 from cnnengine.core.spec import TensorSpec
-from cnnengine.ops.base import bind, register
+from cnnengine.ops.base import along_samples, bind, register
 from cnnengine.ops.elementwise import as_float, checked_vector
 from cnnengine.ops.matmul import NO_ACT
 
@@ -39,6 +39,7 @@ BATCH_NORM = register(
     lambda ins, outs, attrs: _fields(ins[0], attrs),
     _gradient,
     reuse=True,
+    by_sample=along_samples(0, 5),
 )
 BATCH_NORM_BWD = register(
     "batch_norm_bwd",

@@ -15,7 +15,7 @@ from cnnengine.core.errors import ShapeError
 from cnnengine.core.shapes import transposed_shape, window_shape
 from cnnengine.core.spec import TensorSpec
 from cnnengine.ops import conv_algorithm
-from cnnengine.ops.base import bind, register, spec_of
+from cnnengine.ops.base import along_samples, bind, register, spec_of, with_first
 from cnnengine.ops.elementwise import as_float, checked_vector
 from cnnengine.ops.matmul import NO_ACT
 from cnnengine.ops.reduce import reduce_axes
@@ -108,16 +108,22 @@ def _flops(f):
     return 2 * outputs * f["t"] * f["r"] * f["s"] * f["c"] // f["groups"]
 
 
-def _register_pass(name, role, infer, gradient=None):
+def _register_pass(name, role, infer, gradient=None, **flags):
     def fields(ins, outs, attrs):
         return _conv_fields(attrs["x_shape"], attrs["w_shape"], attrs, role)
 
-    return register(name, infer, fields, gradient, flops=_flops)
+    return register(name, infer, fields, gradient, flops=_flops, **flags)
 
 
-CONV2D_FWD = _register_pass("conv2d_fwd", "forward", _fwd_infer, _fwd_gradient)
+_BY_SAMPLE = along_samples(0, 3, change=with_first("x_shape"))
+
+CONV2D_FWD = _register_pass("conv2d_fwd", "forward", _fwd_infer, _fwd_gradient, by_sample=_BY_SAMPLE)
 CONV2D_BWD_DATA = _register_pass(
-    "conv2d_bwd_data", "data", lambda ins, attrs: [TensorSpec(attrs["x_shape"])], _bwd_data_gradient
+    "conv2d_bwd_data",
+    "data",
+    lambda ins, attrs: [TensorSpec(attrs["x_shape"])],
+    _bwd_data_gradient,
+    by_sample=_BY_SAMPLE,
 )
 CONV2D_BWD_WEIGHTS = _register_pass("conv2d_bwd_weights", "weights", lambda ins, attrs: [TensorSpec(attrs["w_shape"])])
 
@@ -243,6 +249,7 @@ DEPTHWISE_FWD = register(
     lambda ins, outs, attrs: _depthwise_fields(ins[0].shape, ins[1].shape, attrs),
     _depthwise_gradient,
     flops=_depthwise_flops,
+    by_sample=along_samples(0),
 )
 DEPTHWISE_BWD_DATA = register(
     "depthwise2d_bwd_data",

@@ -7,7 +7,7 @@ from cnnengine.core.errors import ShapeError
 from cnnengine.core.needs import READS_X, READS_Y
 from cnnengine.core.spec import TensorSpec, checked_spec, standard_dtype
 from cnnengine.core.tensor_like import TensorLike
-from cnnengine.ops.base import bind, public, register, spec_of, to_array, to_tensor
+from cnnengine.ops.base import along_samples, bind, public, register, spec_of, to_array, to_tensor
 from cnnengine.ops.reduce import reduce_axes
 from cnnengine.ops.view import reshape_to
 
@@ -57,7 +57,7 @@ def _unary_gradient(node, dy):
     return [bind(UNARY_BWD, [x, y, dy], **node.attrs)]
 
 
-UNARY_FWD = register("unary_fwd", _unary_infer, _unary_fields, _unary_gradient, reuse=True)
+UNARY_FWD = register("unary_fwd", _unary_infer, _unary_fields, _unary_gradient, reuse=True, by_sample=along_samples(0))
 UNARY_BWD = register("unary_bwd", lambda ins, attrs: [TensorSpec(ins[2].shape)], _unary_fields, reuse=True)
 
 
@@ -173,7 +173,14 @@ def _binary_gradient(node, dy):
     return [_sum_to(g, spec_of(x).shape) for g, x in zip(rule(a, b, node.outputs[0], dy), (a, b))]
 
 
-BINARY_OP = register("binary", _binary_infer, _binary_fields, _binary_gradient, reuse=True)
+def _by_sample(ins, attrs, has_samples, n):
+    """Samples meet only their like: axis 0 is the first one of the result, and has length 1 where it is no sample's."""
+    rank = max(len(x.shape) for x in ins)
+    is_first = [len(x.shape) == rank and (has or x.shape[0] != 1) for x, has in zip(ins, has_samples)]
+    return attrs if is_first == list(has_samples) else None
+
+
+BINARY_OP = register("binary", _binary_infer, _binary_fields, _binary_gradient, reuse=True, by_sample=_by_sample)
 
 
 def binary(func, a, b):
@@ -249,7 +256,13 @@ def _cast_gradient(node, dy):
     return [dy if spec_of(node.inputs[0]).dtype == "float32" else None]
 
 
-CAST = register("cast", lambda ins, attrs: [TensorSpec(ins[0].shape, attrs["dtype"])], _cast_fields, _cast_gradient)
+CAST = register(
+    "cast",
+    lambda ins, attrs: [TensorSpec(ins[0].shape, attrs["dtype"])],
+    _cast_fields,
+    _cast_gradient,
+    by_sample=along_samples(0),
+)
 
 
 @public

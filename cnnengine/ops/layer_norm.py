@@ -5,7 +5,7 @@ from math import prod
 
 from cnnengine.core.errors import ShapeError
 from cnnengine.core.spec import TensorSpec
-from cnnengine.ops.base import bind, register, spec_of
+from cnnengine.ops.base import along_samples, bind, register, spec_of
 from cnnengine.ops.elementwise import as_float, checked_vector
 
 
@@ -45,9 +45,15 @@ def _group_infer(ins, attrs):
     return [TensorSpec(ins[0].shape), statistics, statistics]
 
 
-LAYER_NORM = register("layer_norm_fwd", _layer_infer, _layer_fields, _gradient_of(lambda: LAYER_NORM_BWD))
+_BY_SAMPLE = along_samples(0, when=lambda ins, attrs: len(ins[0].shape) > 1)
+
+LAYER_NORM = register(
+    "layer_norm_fwd", _layer_infer, _layer_fields, _gradient_of(lambda: LAYER_NORM_BWD), by_sample=_BY_SAMPLE
+)
 LAYER_NORM_BWD = register("layer_norm_bwd", _backward_infer, _layer_fields)
-GROUP_NORM = register("group_norm_fwd", _group_infer, _group_fields, _gradient_of(lambda: GROUP_NORM_BWD))
+GROUP_NORM = register(
+    "group_norm_fwd", _group_infer, _group_fields, _gradient_of(lambda: GROUP_NORM_BWD), by_sample=_BY_SAMPLE
+)
 GROUP_NORM_BWD = register("group_norm_bwd", _backward_infer, _group_fields)
 
 

@@ -4,7 +4,7 @@ from math import prod
 
 from cnnengine.core.errors import ShapeError
 from cnnengine.core.spec import TensorSpec
-from cnnengine.ops.base import bind, register, spec_of
+from cnnengine.ops.base import along_samples, bind, register, spec_of, with_first
 from cnnengine.ops.elementwise import MAX_DIMS, as_float, as_words, cast
 from cnnengine.ops.reduce import normal_axes
 from cnnengine.ops.view import reshape_to
@@ -31,6 +31,7 @@ TRANSPOSE = register(
     lambda ins, attrs: [TensorSpec(tuple(ins[0].shape[axis] for axis in attrs["perm"]), ins[0].dtype)],
     _transpose_fields,
     _transpose_gradient,
+    by_sample=along_samples(0, when=lambda ins, attrs: attrs["perm"][0] == 0),
 )
 
 
@@ -70,7 +71,13 @@ def _pad_gradient(node, dy):
     return [bind(SLICE, [dy], start=node.attrs["before"], step=(1,) * len(shape), out=shape)]
 
 
-PAD = register("pad", _pad_infer, _pad_fields, _pad_gradient)
+PAD = register(
+    "pad",
+    _pad_infer,
+    _pad_fields,
+    _pad_gradient,
+    by_sample=along_samples(0, when=lambda ins, attrs: attrs["before"][0] == attrs["after"][0] == 0),
+)
 
 
 def pad_with(x, before, after, value=0.0):
@@ -98,7 +105,13 @@ def _unslice_fields(ins, outs, attrs):
     return {"ndim": len(shape), "dims": shape, "start": attrs["start"], "step": attrs["step"], "out": attrs["out"]}
 
 
-SLICE = register("slice", lambda ins, attrs: [TensorSpec(attrs["out"], ins[0].dtype)], _slice_fields, _slice_gradient)
+SLICE = register(
+    "slice",
+    lambda ins, attrs: [TensorSpec(attrs["out"], ins[0].dtype)],
+    _slice_fields,
+    _slice_gradient,
+    by_sample=along_samples(0, change=with_first("out"), when=lambda ins, attrs: attrs["step"][0] == 1),
+)
 UNSLICE = register(
     "unslice",
     lambda ins, attrs: [TensorSpec(attrs["shape"])],
@@ -142,7 +155,14 @@ def _concat_gradient(node, dy):
     return grads
 
 
-CONCAT = register("concat", _concat_infer, _concat_fields, _concat_gradient, variadic=True)
+CONCAT = register(
+    "concat",
+    _concat_infer,
+    _concat_fields,
+    _concat_gradient,
+    variadic=True,
+    by_sample=lambda ins, attrs, has_samples, n: attrs if attrs["axis"] > 0 and all(has_samples) else None,
+)
 
 
 def concat_along(xs, axis):

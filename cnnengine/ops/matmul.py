@@ -4,7 +4,7 @@ from math import prod
 
 from cnnengine.core.errors import ShapeError
 from cnnengine.core.spec import TensorSpec
-from cnnengine.ops.base import bind, public, register, spec_of
+from cnnengine.ops.base import along_samples, bind, public, register, spec_of
 from cnnengine.ops.elementwise import as_float, broadcast_shape, broadcast_to, checked_vector
 from cnnengine.ops.reduce import reduce_axes
 from cnnengine.ops.view import reshape_to
@@ -64,7 +64,14 @@ def _flops(f):
     return 2 * f["batch"] * f["m"] * f["n"] * f["k"]
 
 
-MATMUL = register("matmul_fwd", _infer, _fields, _gradient, flops=_flops)
+MATMUL = register(
+    "matmul_fwd",
+    _infer,
+    _fields,
+    _gradient,
+    flops=_flops,
+    by_sample=along_samples(0, 3, when=lambda ins, attrs: not attrs["ta"] and not attrs["b_batched"]),
+)
 
 
 def _pack_infer(ins, attrs):

@@ -3,7 +3,7 @@
 from cnnengine.core.errors import ShapeError
 from cnnengine.core.shapes import window_shape
 from cnnengine.core.spec import TensorSpec
-from cnnengine.ops.base import bind, register, spec_of
+from cnnengine.ops.base import along_samples, bind, register, spec_of
 from cnnengine.ops.elementwise import as_float
 from cnnengine.ops.view import reshape_to
 
@@ -37,6 +37,7 @@ MAX_POOL = register(
     lambda ins, attrs: [_pooled(ins, attrs), _pooled(ins, attrs, "uint8")],
     _fields,
     lambda node, dy, _: [bind(MAX_POOL_BWD, [dy, node.outputs[1]], **_backward_attrs(node))],
+    by_sample=along_samples(0),
 )
 MAX_POOL_BWD = register("max_pool2d_bwd", lambda ins, attrs: [TensorSpec(attrs["x_shape"])], _backward_fields)
 AVG_POOL = register(
@@ -44,6 +45,7 @@ AVG_POOL = register(
     lambda ins, attrs: [_pooled(ins, attrs)],
     _fields,
     lambda node, dy: [bind(AVG_POOL_BWD, [dy], **_backward_attrs(node))],
+    by_sample=along_samples(0),
 )
 AVG_POOL_BWD = register("avg_pool2d_bwd", lambda ins, attrs: [TensorSpec(attrs["x_shape"])], _backward_fields)
 

@@ -7,7 +7,7 @@ import numpy as np
 from cnnengine.core.codes import REDUCE
 from cnnengine.core.errors import ShapeError
 from cnnengine.core.spec import TensorSpec
-from cnnengine.ops.base import OPS, bind, register, spec_of
+from cnnengine.ops.base import OPS, along_samples, bind, register, spec_of
 from cnnengine.ops.view import reshape_to
 
 
@@ -68,7 +68,9 @@ def _gradient(node, dy):
     return [_binary("multiply", chosen, _spread(_binary("divide", dy, count), node))]
 
 
-REDUCE_OP = register("reduce", _infer, _fields, _gradient)
+_BY_SAMPLE = along_samples(0, when=lambda ins, attrs: attrs["first"] > 0)
+
+REDUCE_OP = register("reduce", _infer, _fields, _gradient, by_sample=_BY_SAMPLE)
 
 
 def _runs(axes):
@@ -109,4 +111,4 @@ def _argmax_fields(ins, outs, attrs):
     return _fields(ins, outs, attrs | {"func": "max", "scale": 1.0})
 
 
-ARGMAX = register("argmax", _argmax_infer, _argmax_fields, lambda node, dy: [None])
+ARGMAX = register("argmax", _argmax_infer, _argmax_fields, lambda node, dy: [None], by_sample=_BY_SAMPLE)

@@ -4,7 +4,7 @@ from math import prod
 
 from cnnengine.core.errors import ShapeError
 from cnnengine.core.spec import TensorSpec
-from cnnengine.ops.base import bind, register, spec_of
+from cnnengine.ops.base import along_samples, bind, register, spec_of
 from cnnengine.ops.elementwise import as_float
 
 
@@ -19,12 +19,24 @@ def _same(ins, attrs):
     return [TensorSpec(ins[0].shape)]
 
 
+_BY_SAMPLE = along_samples(0, when=lambda ins, attrs: len(ins[0].shape) > 1)
+
 SOFTMAX = register(
-    "softmax_fwd", _same, _fields, lambda node, dy: [bind(SOFTMAX_BWD, [node.outputs[0], dy])], reuse=True
+    "softmax_fwd",
+    _same,
+    _fields,
+    lambda node, dy: [bind(SOFTMAX_BWD, [node.outputs[0], dy])],
+    reuse=True,
+    by_sample=_BY_SAMPLE,
 )
 SOFTMAX_BWD = register("softmax_bwd", _same, _fields)
 LOG_SOFTMAX = register(
-    "log_softmax_fwd", _same, _fields, lambda node, dy: [bind(LOG_SOFTMAX_BWD, [node.outputs[0], dy])], reuse=True
+    "log_softmax_fwd",
+    _same,
+    _fields,
+    lambda node, dy: [bind(LOG_SOFTMAX_BWD, [node.outputs[0], dy])],
+    reuse=True,
+    by_sample=_BY_SAMPLE,
 )
 LOG_SOFTMAX_BWD = register("log_softmax_bwd", _same, _fields)
 

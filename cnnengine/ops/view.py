@@ -1,12 +1,13 @@
 """The one operation that computes nothing: another shape for the same elements."""
 
 from cnnengine.core.spec import TensorSpec
-from cnnengine.ops.base import bind, register, spec_of
+from cnnengine.ops.base import along_samples, bind, register, spec_of, with_first
 
 RESHAPE = register(
     "reshape",
     lambda ins, attrs: [TensorSpec(attrs["shape"], ins[0].dtype)],
     gradient=lambda node, dy: [reshape_to(dy, spec_of(node.inputs[0]).shape)],
+    by_sample=along_samples(0, change=with_first("shape")),
 )
 
 

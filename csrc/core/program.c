@@ -65,10 +65,19 @@ static void leave_float_mode(unsigned before)
 typedef struct {
     const cnn_program *program;
     const cnn_run *run;
-    /* The step after which all threads leave: set by the first one before that step's barrier. A thread that is late to
-     * look after an earlier barrier may see it already, so a mere flag would make it leave one step before the others. */
+    /* All threads leave after so many steps: set by the first one before the last of them is over. A thread that is late
+     * to look after an earlier barrier may see it already, so a mere flag would make it leave one step before the
+     * others. */
     volatile int64_t last;
 } context_t;
+
+/* How far a thread is, and what only the first one does. */
+typedef struct {
+    context_t *c;
+    cnn_team *team;
+    int64_t done, asked, began; /* steps; when it last asked for signals; when the step began that is timed */
+    int asks, times;
+} walker_t;
 
 static int64_t now_ns(void)
 {
@@ -77,49 +86,71 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void run_step(const context_t *c, const cnn_step *step, cnn_team *team)
+static void run_step(const context_t *c, const cnn_step *step, int64_t round, cnn_team *team)
 {
     void *buffers[CNN_MAX_BUFFERS];
     for (int64_t i = 0; i < step->count; i++) {
         const cnn_ref ref = c->program->refs[step->first + i];
-        buffers[i] = ref.base < 0 ? NULL : (char *)c->run->bases[ref.base] + ref.offset;
+        buffers[i] = ref.base < 0 ? NULL : (char *)c->run->bases[ref.base] + ref.offset + round * ref.stride;
     }
     step->op->run(step->desc, buffers, team);
 }
 
-static void walk(cnn_team *team, void *arg)
+static void ask(walker_t *w)
 {
     enum { ASK_EVERY_NS = 20000000 };
+    const int64_t now = now_ns();
+    if (now - w->asked < ASK_EVERY_NS)
+        return;
+    if (w->c->run->interrupted())
+        w->c->last = w->done;
+    w->asked = now;
+}
+
+/* 0 when the run is given up. */
+static int walk_step(walker_t *w, int64_t i, int64_t round)
+{
+    run_step(w->c, &w->c->program->steps[i], round, w->team);
+    w->done++;
+    if (w->asks && i + 1 < w->c->program->commit)
+        ask(w);
+    cnn_team_barrier(w->team);
+    if (w->times) {
+        const int64_t now = now_ns();
+        w->c->run->step_ns[i] += now - w->began;
+        w->began = now;
+    }
+    return w->done != w->c->last;
+}
+
+static int walk_section(walker_t *w, int64_t first, cnn_section section)
+{
+    for (int64_t round = 0; round < section.rounds; round++)
+        for (int64_t i = first; i < section.end; i++)
+            if (!walk_step(w, i, round))
+                return 0;
+    return 1;
+}
+
+static void walk(cnn_team *team, void *arg)
+{
     context_t *c = arg;
+    const cnn_program *p = c->program;
     team->shared = c->run->shared;
     team->local = c->run->local + (size_t)team->id * c->run->local_bytes;
+    walker_t w = {.c = c, .team = team};
+    w.asks = team->id == 0 && c->run->interrupted != NULL;
+    w.times = team->id == 0 && c->run->step_ns != NULL;
+    w.asked = w.began = w.asks || w.times ? now_ns() : 0;
     const unsigned mode = enter_float_mode();
-    const int asks = team->id == 0 && c->run->interrupted != NULL;
-    int64_t asked = asks ? now_ns() : 0;
-    int64_t *const step_ns = team->id == 0 ? c->run->step_ns : NULL;
-    int64_t began = step_ns ? now_ns() : 0;
-    for (int64_t i = 0; i < c->program->count; i++) {
-        run_step(c, &c->program->steps[i], team);
-        if (asks && i + 1 < c->program->commit && now_ns() - asked >= ASK_EVERY_NS) {
-            if (c->run->interrupted())
-                c->last = i;
-            asked = now_ns();
-        }
-        cnn_team_barrier(team);
-        if (step_ns) {
-            const int64_t ended = now_ns();
-            step_ns[i] = ended - began;
-            began = ended;
-        }
-        if (i == c->last)
-            break;
-    }
+    for (int64_t s = 0, first = 0; s < p->sections && walk_section(&w, first, p->section[s]); s++)
+        first = p->section[s].end;
     leave_float_mode(mode);
 }
 
 int cnn_program_run(const cnn_program *program, const cnn_run *run)
 {
-    context_t context = {program, run, program->count};
+    context_t context = {program, run, 0};
     cnn_team_run(run->threads, walk, &context);
-    return context.last < program->count;
+    return context.last != 0;
 }

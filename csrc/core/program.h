@@ -1,4 +1,4 @@
-/* A program: a flat list of steps that the team walks in one call, with a barrier between steps. */
+/* A program: a list of steps that the team walks in one call, with a barrier between steps. */
 #ifndef CNN_PROGRAM_H
 #define CNN_PROGRAM_H
 
@@ -6,9 +6,10 @@
 
 enum { CNN_MAX_BUFFERS = 12 };
 
-/* Where a buffer lies: `offset` bytes into base number `base` of the run; base < 0: an absent input. */
+/* Where a buffer lies: in the round i of its section `offset` + i * `stride` bytes into base number `base` of the run;
+ * base < 0: an absent input. */
 typedef struct cnn_ref {
-    int64_t base, offset;
+    int64_t base, offset, stride;
 } cnn_ref;
 
 typedef struct cnn_step {
@@ -17,8 +18,15 @@ typedef struct cnn_step {
     int64_t first, count; /* its buffers in the program's refs */
 } cnn_step;
 
+/* The steps from the end of the section before to `end`, run `rounds` times over: each round takes another part of the
+ * batch through all of them. */
+typedef struct cnn_section {
+    int64_t end, rounds;
+} cnn_section;
+
 typedef struct cnn_program {
-    int64_t count;
+    int64_t sections;
+    const cnn_section *section;
     const cnn_step *steps;
     const cnn_ref *refs;
     int64_t commit; /* the first step that writes what outlives the run; a run is not given up from there on */
@@ -31,7 +39,7 @@ typedef struct cnn_run {
     size_t local_bytes;
     int threads;
     int (*interrupted)(void); /* asked by the first thread every few milliseconds; NULL: never */
-    int64_t *step_ns;         /* NULL, or for each step: how long it took, the barrier after it included */
+    int64_t *step_ns;         /* NULL, or for each step zero, to which is added how long it takes, with the barrier after it */
 } cnn_run;
 
 /* 0 when all steps ran, 1 when given up because of `interrupted`. */
