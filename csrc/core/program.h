@@ -39,7 +39,7 @@ typedef struct cnn_run {
     size_t local_bytes;
     int threads;
     int (*interrupted)(void); /* asked by the first thread every few milliseconds; NULL: never */
-    int64_t *step_ns;         /* NULL, or for each step zero, to which is added how long it takes, with the barrier after it */
+    int64_t *step_ns;         /* NULL, or a zero for each step, to which is added how long it took, barrier included */
 } cnn_run;
 
 /* 0 when all steps ran, 1 when given up because of `interrupted`. */
