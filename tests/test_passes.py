@@ -7,6 +7,7 @@ from cnnengine import activations, ops
 from cnnengine.core.variable import Variable
 from cnnengine.graph.gradients import gradients
 from cnnengine.graph.passes import optimise
+from cnnengine.graph.passes.absorb_padding import absorb_padding
 from cnnengine.graph.passes.dead_code import drop_dead_code
 from cnnengine.graph.passes.fold_batch_norm import fold_batch_norm
 from cnnengine.graph.passes.fuse_epilogue import fuse_epilogue
@@ -189,6 +190,67 @@ def test_in_training_only_activations_whose_derivative_reads_the_result(name, is
     acts = [node.attrs["act"] for node in fused.nodes if node.op.name == "conv2d_fwd"]
     assert (acts != [0]) == is_taken
     for one, other in zip(run64(fused, x), run64(plain, x), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+# --- padding ----------------------------------------------------------------------------------------------------------
+
+PADDED = ((0, 0), (2, 1), (0, 2), (0, 0))
+ABSORBED = {
+    "conv": (lambda x: conv2d(ops.pad(x, PADDED), W, VECTOR), "conv2d_fwd"),
+    "strided": (lambda x: conv2d(ops.pad(x, PADDED), W, strides=(2, 2)), "conv2d_fwd"),
+    "padded_itself": (lambda x: conv2d(ops.pad(x, ((0, 0), (1, 0), (1, 1), (0, 0))), W, padding="same"), "conv2d_fwd"),
+    "depthwise": (lambda x: depthwise2d(ops.pad(x, PADDED), DEPTHWISE, strides=(2, 2)), "depthwise2d_fwd"),
+    "dilated": (lambda x: conv2d(ops.pad(x, ((0, 0), (4, 3), (0, 2), (0, 0))), W, dilation=(2, 2)), "conv2d_fwd"),
+    "row": (lambda x: ops.conv(ops.pad(x[:, 0], ((0, 0), (1, 1), (0, 0))), W[0]), "slice conv2d_fwd"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ABSORBED)
+def test_padding_is_absorbed(name):
+    function, expected = ABSORBED[name]
+    check(lambda graph: drop_dead_code(absorb_padding(graph)), function, expected)
+
+
+def test_padding_with_two_readers_is_absorbed_by_the_one_that_can():
+    def function(x):
+        padded = ops.pad(x, PADDED)
+        return [conv2d(padded, W), ops.exp(padded)]
+
+    check(absorb_padding, function, "pad conv2d_fwd unary_fwd")
+
+
+KEPT = {
+    "channels": lambda x: conv2d(ops.pad(x, ((0, 0), (1, 1), (1, 1), (1, 1))), normal(3, 3, 6, 4)),
+    "samples": lambda x: conv2d(ops.pad(x, ((1, 0), (1, 1), (1, 1), (0, 0))), W),
+    "ones": lambda x: conv2d(ops.pad(x, PADDED, constant_values=1.0), W),
+    "windows_that_see_nothing_before": lambda x: conv2d(ops.pad(x, ((0, 0), (3, 0), (0, 0), (0, 0))), W),
+    "windows_that_see_nothing_behind": lambda x: conv2d(ops.pad(x, ((0, 0), (0, 0), (0, 3), (0, 0))), W),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_padding_that_must_stay(name):
+    check(absorb_padding, KEPT[name], "pad conv2d_fwd")
+
+
+def test_pooling_keeps_its_padding():
+    check(absorb_padding, lambda x: ops.max_pool(ops.pad(x, PADDED), 3, 2), "pad max_pool2d_fwd")
+
+
+@pytest.mark.parametrize("layer", ["conv2d", "depthwise2d"])
+def test_padding_is_absorbed_in_training(layer):
+    w = Variable({"conv2d": W, "depthwise2d": DEPTHWISE}[layer])
+
+    def step(tracer, x):
+        y = {"conv2d": conv2d, "depthwise2d": depthwise2d}[layer](ops.pad(x, PADDED), w)
+        loss = ops.sum(ops.square(y))
+        return [loss, *gradients(tracer.graph, loss, [tracer.leaf(w), x])]
+
+    x = normal(2, 6, 5, 4)
+    plain, absorbed = trace(step, specs_of([x])).graph, drop_dead_code(absorb_padding(trace(step, specs_of([x])).graph))
+    assert "pad" not in names(absorbed) and f"{layer}_bwd_weights" in names(absorbed)
+    for one, other in zip(run64(absorbed, x), run64(plain, x), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
