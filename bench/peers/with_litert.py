@@ -10,9 +10,7 @@ def prepare(folder):
     import tensorflow as tf
 
     model = keras.saving.load_model(folder / "network.keras", compile=False)
-    spec = tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32)
-    function = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
-    (folder / FILE).write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([function], model).convert())
+    (folder / FILE).write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
 
 
 def predictor(folder, x, threads, variant):

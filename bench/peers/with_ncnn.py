@@ -27,7 +27,8 @@ def predictor(folder, x, threads, variant):
         setattr(net.opt, name, False)
     if net.load_param(str(folder / PARAM)) or net.load_model(str(folder / BIN)):
         raise OSError(f"ncnn cannot read {folder / PARAM}")
-    pictures = [ncnn.Mat(np.ascontiguousarray(one)).clone() for one in x.transpose(0, 3, 1, 2)]
+    x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+    pictures = [ncnn.Mat(one).clone() for one in x]  # a Mat of an array does not keep that alive
     return lambda: np.stack([_predict(net, picture) for picture in pictures])
 
 
