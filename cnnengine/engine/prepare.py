@@ -9,8 +9,9 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from cnnengine import _native as native
-from cnnengine.core.variable import Variable, WriteCounter
-from cnnengine.engine.program import NativeProgram, aligned_zeros
+from cnnengine.core.spec import STORAGE
+from cnnengine.core.variable import Variable, WriteCounter, aligned_array
+from cnnengine.engine.program import NativeProgram
 from cnnengine.graph.graph import Graph, Node
 from cnnengine.ops.conv2d import CONV2D_BWD_DATA_PACK, CONV2D_PACK
 from cnnengine.ops.matmul import MATMUL_PACK
@@ -79,7 +80,7 @@ class _Entry:
     """One prepared value: its memory, how it is made, and the versions of the variables it was made from."""
 
     def __init__(self, value, nodes):
-        self.array = aligned_zeros(value.spec)
+        self.array = aligned_array(value.spec.shape, STORAGE[value.spec.dtype])
         graph = Graph()
         graph.nodes, graph.outputs = nodes, [value]
         self._program = NativeProgram(graph)
@@ -90,7 +91,8 @@ class _Entry:
     def refresh(self):
         versions = [variable.version for variable in self._variables]
         if versions != self._versions:
-            self.array[...] = self._program.run([])[0]
+            self._program.run([], outputs=[self.array])
+            self._program.forget_arenas()  # as large as the weights, and not needed until they change
             self._versions = versions
 
 

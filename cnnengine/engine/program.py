@@ -8,7 +8,7 @@ from cnnengine import _native as native
 from cnnengine.core.config import CONFIG
 from cnnengine.core.errors import ShapeError
 from cnnengine.core.spec import STORAGE
-from cnnengine.core.variable import Variable, aligned_array
+from cnnengine.core.variable import Variable
 from cnnengine.engine.pieces import in_pieces
 from cnnengine.engine.plan import plan_memory, roots_of
 from cnnengine.engine.step import Step
@@ -154,12 +154,13 @@ class NativeProgram:
         """How many threads a run takes."""
         return 1 if self._alone else CONFIG.threads
 
-    def run(self, inputs, step_ns=None):
+    def run(self, inputs, step_ns=None, outputs=None):
         """Outputs for contiguous input arrays of the program's shapes and storage types.
 
         Args:
             inputs: the arrays.
             step_ns: array of int64 that gets the nanoseconds of each step, or None.
+            outputs: contiguous arrays for the results, new ones by default.
 
         Raises:
             ShapeError.
@@ -168,7 +169,8 @@ class NativeProgram:
             fits = isinstance(array, np.ndarray) and array.flags.c_contiguous and array.shape == spec.shape
             if not fits or array.dtype != STORAGE[spec.dtype]:
                 raise ShapeError(f"Expected a contiguous array of {spec}. Received: {type(array)} {np.shape(array)}")
-        outputs = [np.empty(spec.shape, STORAGE[spec.dtype]) for spec in self.output_specs]
+        if outputs is None:
+            outputs = [np.empty(spec.shape, STORAGE[spec.dtype]) for spec in self.output_specs]
         threads = self.threads
         arena = self._take_arena(threads)
         try:
@@ -192,6 +194,11 @@ class NativeProgram:
         with self._lock:
             if len(self._idle) < IDLE_ARENAS:
                 self._idle.append(arena)
+
+    def forget_arenas(self):
+        """Give back the memory that is kept for the next run."""
+        with self._lock:
+            self._idle.clear()
 
     @property
     def nbytes(self):
@@ -259,10 +266,3 @@ class ReferenceProgram:
 
 
 PROGRAMS = {"native": NativeProgram, "reference": ReferenceProgram}
-
-
-def aligned_zeros(spec):
-    """Memory for a prepared value."""
-    array = aligned_array(spec.shape, STORAGE[spec.dtype])
-    array[...] = 0
-    return array
