@@ -30,6 +30,7 @@ def gradients(graph, loss, wrt):
     """
     if loss.shape != ():
         raise ConfigError(f"The loss must be one number. Received: shape {loss.shape}")
+    graph.forward = graph.forward or len(graph.nodes)
     reached = _reached(graph, wrt)
     sums = {id(loss): fill((), 1.0)}
     for node in reversed(list(graph.nodes)):

@@ -63,9 +63,11 @@ class Graph:
         nodes: Nodes; each comes after those that make its inputs.
         updates: Nodes that write variables, run last and in this order, so that all others read the old values.
         outputs: Values that each run returns.
+        forward: how many of the nodes were there when gradients were first asked for, 0 when they never were.
     """
 
     def __init__(self):
+        self.forward = 0
         self.inputs = []
         self.nodes = []
         self.updates = []

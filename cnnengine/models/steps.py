@@ -44,7 +44,8 @@ def build_step(model, x, arrays, targets, weights, training):
             parts = _Parts(values, structure, len(arrays), targets, weights)
             return _record(model, tracer, parts, training)
 
-        return build_program(step, specs, training, None if training else model._prepared)
+        store = None if training else model._prepared
+        return build_program(step, specs, training, store, training and model._recompute)
 
     return model._programs.get(key, build)
 

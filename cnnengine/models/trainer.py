@@ -45,6 +45,7 @@ class Trainer:
         self.stop_training = False
         self.history = None
         self._compile_args = None
+        self._recompute = False
         self._compiled_loss = None
         self._compiled_metrics = None
         self._loss_tracker = None
@@ -63,6 +64,7 @@ class Trainer:
         steps_per_execution=1,
         jit_compile="auto",
         auto_scale_loss=True,
+        recompute=False,
     ):
         """Choose how to train.
 
@@ -71,6 +73,8 @@ class Trainer:
             loss: name, Loss or function(y_true, y_pred); a list or dict for several outputs.
             loss_weights: factor of each output's loss.
             metrics, weighted_metrics: names, Metrics or functions; the second use sample weights.
+            recompute: train with less memory: what the gradients need of the forward pass is not all kept but partly
+                computed a second time. The same bits, for about a third more time. Not in Keras, and not saved.
             run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for Keras's sake, without effect.
 
         Raises:
@@ -86,6 +90,7 @@ class Trainer:
             "metrics": metrics,
             "weighted_metrics": weighted_metrics,
         }
+        self._recompute = bool(recompute)
         self._compiled_loss = self._compiled_metrics = None
         check_losses(loss)  # report unknown names now, not at the first step
         self._loss_tracker = metrics_module.Mean(name="loss")
