@@ -21,8 +21,8 @@ from bench.peers.table import report
 class Progress:
     """What is being done, in one line of standard error that is written over; plain lines where that is no terminal."""
 
-    def __init__(self, stream=sys.stderr):
-        self._stream, self._terminal = stream, stream.isatty()
+    def __init__(self):
+        self._stream, self._terminal = sys.stderr, sys.stderr.isatty()
 
     def __call__(self, text, lasting=False):
         if self._terminal:

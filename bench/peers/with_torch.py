@@ -20,9 +20,7 @@ NAMES |= {"bias": "bias", "moving_variance": "running_var"}
 
 def prepare(folder):
     graph = channels_first(Graph.load(folder))
-    state = {
-        f"{node.name}.{NAMES[key]}": torch.tensor(x) for node in graph.nodes for key, x in node.weights.items()
-    }
+    state = {f"{node.name}.{NAMES[key]}": torch.tensor(x) for node in graph.nodes for key, x in node.weights.items()}
     state |= {f"{n.name}.num_batches_tracked": torch.tensor(0) for n in graph.nodes if n.op == "batch_norm"}
     torch.save(state, folder / FILE)
 
