@@ -59,9 +59,12 @@ def test_networks_have_the_weights_they_should(name, count):
     assert NETWORKS[name].build(keras).count_params() == count
 
 
-def test_networks_run_on_keras_as_they_are():
+def test_networks_run_on_keras_as_they_are(monkeypatch):
     oracle = import_keras()
-    for name in ("mnist", "resnet20"):
+    # Random weights are not looked at, and jax compiles for each shape of them.
+    zeros = lambda self, shape, dtype=None, **more: np.zeros(shape, np.float32)  # noqa: E731
+    monkeypatch.setattr(oracle.initializers.GlorotUniform, "__call__", zeros)
+    for name in ("mnist", "resnet20", "mobilenetv2"):
         theirs, ours = NETWORKS[name].build(oracle), NETWORKS[name].build(keras)
         assert [w.shape for w in theirs.weights] == [w.shape for w in ours.weights]
         assert [type(x).__name__ for x in theirs.layers] == [type(x).__name__ for x in ours.layers]

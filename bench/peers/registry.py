@@ -52,3 +52,7 @@ PEERS = {
     "tensorflow": Peer(*TENSORFLOW, "graph", BOTH),
     "tensorflow-xla": Peer(*TENSORFLOW, "xla", BOTH),
 }
+
+# Minutes of compiling large networks, which then are slower than TensorFlow's graph. Only on request.
+SLOW = ("tensorflow-xla",)
+DEFAULT = [name for name in PEERS if name not in SLOW]
