@@ -104,7 +104,7 @@ def predictor(folder, x, threads, variant):
         if variant == "jit-frozen":
             module = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(module, x)))
         if variant == "compiled":
-            import torch._inductor.config as inductor
+            import torch._inductor.config as inductor  # large, and only this variant needs it
 
             inductor.freezing = True  # weights are constants: folds batch norm and packs them
             module = torch.compile(module)

@@ -54,7 +54,8 @@ class Worker:
     def do_versions(self):
         """Versions of its packages; importing them also brings them into the cache of files, for a fair start."""
         modules = [importlib.import_module(name) for name in self._peer.packages]
-        return {module.__name__: getattr(module, "__version__", "?") for module in modules}
+        # OpenVINO's has the commit and branch behind the number.
+        return {module.__name__: getattr(module, "__version__", "?").split("-")[0] for module in modules}
 
     def do_prepare(self, folder, **network):
         prepare = getattr(self._module(), "prepare", None)
