@@ -9,11 +9,12 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 from pathlib import Path
 
 from bench.peers.networks import NETWORKS
-from bench.peers.registry import OURS, PEERS
+from bench.peers.registry import DEFAULT, OURS, PEERS, SLOW
 from bench.peers.run import Options, Run, jobs_of
 from bench.peers.table import report
 
@@ -21,8 +22,8 @@ from bench.peers.table import report
 class Progress:
     """What is being done, in one line of standard error that is written over; plain lines where that is no terminal."""
 
-    def __init__(self, stream=sys.stderr):
-        self._stream, self._terminal = stream, stream.isatty()
+    def __init__(self):
+        self._stream, self._terminal = sys.stderr, sys.stderr.isatty()
 
     def __call__(self, text, lasting=False):
         if self._terminal:
@@ -74,7 +75,8 @@ def parsed(argv):
     parser.add_argument("-n", "--networks", choices=NETWORKS, default=list(NETWORKS), **many, help=", ".join(NETWORKS))
     parser.add_argument("-t", "--tasks", choices=["predict", "train"], default=["predict", "train"], **many,
                         help="predict, train")  # fmt: skip
-    parser.add_argument("-p", "--peers", choices=PEERS, default=list(PEERS), **many, help=", ".join(PEERS))
+    parser.add_argument("-p", "--peers", choices=PEERS, default=DEFAULT, **many,
+                        help=f"{', '.join(PEERS)} (default: all but {', '.join(SLOW)})")  # fmt: skip
     parser.add_argument("-r", "--rounds", type=int, default=4, help="turns of each peer (default: 4)")
     parser.add_argument("-s", "--seconds", type=float, default=0.3, help="length of a turn (default: 0.3)")
     parser.add_argument("-j", "--threads", type=int, default=threads, help=f"of each peer (default: {threads})")
@@ -89,6 +91,7 @@ def parsed(argv):
 
 def main(argv=None):
     options = parsed(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends processes and removes files, as Ctrl-C does
     results = json.loads(Path(options.show).read_text()) if options.show else measure(options, say := Progress())
     if not options.show:
         say("Done", lasting=True)

@@ -79,12 +79,18 @@ def describe(model):
         if kind not in LAYERS:
             raise ValueError(f"No node for a layer of the kind {kind}; there are {', '.join(LAYERS)}")
         padding = pads.get(id(sources[0]))
-        if padding and (kind not in WINDOWS or (kind == "MaxPooling2D" and nodes[-1].op not in ("relu", "relu6"))):
-            # Zeros may stand for the least value only where nothing is below them.
+        if padding and not _takes_padding(layer, kind, nodes, inputs[0]):
             raise ValueError(f'Zero padding in front of "{layer.name}" cannot be part of it')
         nodes += LAYERS[kind](layer, inputs, padding)
         names[id(layer.output)] = nodes[-1].name
     return Graph(tuple(model.inputs[0].shape[1:]), nodes)
+
+
+def _takes_padding(layer, kind, nodes, source):
+    """Whether a layer can do the padding in front of it itself. A maximum can where it sees no negative numbers."""
+    if kind == "MaxPooling2D" and not any(node.name == source and node.op in ("relu", "relu6") for node in nodes):
+        return False
+    return kind in WINDOWS and layer.get_config()["padding"] == "valid"
 
 
 def _symmetric(padding, name):
@@ -121,7 +127,7 @@ def _activated(node, activation):
 
 def _conv(layer, inputs, padding):
     config, weights = layer.get_config(), _arrays(layer)
-    depthwise = "DepthwiseConv2D" == type(layer).__name__
+    depthwise = type(layer).__name__ == "DepthwiseConv2D"
     if depthwise:
         # One filter a channel: (h, w, c, 1) becomes (h, w, 1, c), a convolution of c groups.
         weights["kernel"] = weights.pop("kernel" if "kernel" in weights else "depthwise_kernel").swapaxes(2, 3)
@@ -191,6 +197,8 @@ def channels_first(graph):
             node.weights["kernel"] = np.ascontiguousarray(node.weights["kernel"].transpose(3, 2, 0, 1))
         if node.op == "dense":
             kernel, source = node.weights["kernel"], by_name.get(node.inputs[0])
+            while source is not None and source.op in ("dropout", "relu", "relu6"):  # they keep places
+                source = by_name.get(source.inputs[0])
             if source is not None and source.op == "flatten":
                 h, w, c = source.attrs["shape"]
                 kernel = kernel.reshape(h, w, c, -1).transpose(2, 0, 1, 3).reshape(h * w * c, -1)

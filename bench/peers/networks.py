@@ -3,8 +3,8 @@
 Strides come with an explicit and symmetric ZeroPadding2D, as PyTorch has no other; "same" is used where it means that.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
 

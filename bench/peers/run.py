@@ -75,28 +75,28 @@ class Run:
     def network(self, name, jobs):
         """A dict of measurements of each job, all of one network."""
         with tempfile.TemporaryDirectory() as folder:
-            ready = self._prepared(name, folder)
+            tasks = {job.task for job in jobs}
+            ready = self._prepared(name, [peer for peer in self.names if tasks & PEERS[peer].tasks], folder)
             for job in jobs:
-                yield self._job(job, ready, folder)
+                yield self._job(job, [peer for peer in ready if job.task in PEERS[peer].tasks], folder)
 
-    def _prepared(self, network, folder):
-        """Names of the peers whose files are written."""
+    def _prepared(self, network, names, folder):
+        """Those of the peers whose files are written."""
         ready, done = [], set()
-        for name in self.names:
-            peer = PEERS[name]
+        for name in names:
+            module = PEERS[name].module
             try:
-                if peer.module not in done:
+                if module not in done:
                     self._say(f"{NETWORKS[network].title}: files for {name}")
                     with self._process(name, folder) as process:
                         process.ask("prepare", folder=folder, **({"name": network} if name == OURS else {}))
-                done.add(peer.module)
+                done.add(module)
                 ready.append(name)
             except PeerError as error:
                 self._fail(name, network, error)
         return ready
 
-    def _job(self, job, ready, folder):
-        names = [name for name in ready if (PEERS[name].trains if job.task == "train" else PEERS[name].predicts)]
+    def _job(self, job, names, folder):
         found = {}
         with ExitStack() as stack:
             processes = {}

@@ -1,11 +1,13 @@
 """Markdown tables of a run: ours beside the best peer, and all peers."""
 
 from math import exp, log
+from textwrap import fill
 
 from bench.peers.networks import NETWORKS
 from bench.peers.registry import OURS
 
 HEAD = ["network", "task", "ms", "best peer", "ratio", "MB", "least", "ratio", "first s", "least", "ratio"]
+WIDTH = 110
 TASKS = {"predict": "batch", "train": "train"}
 KEYS = {"min": ("ms", 1e3), "memory": ("MB", 1e-6), "first": ("first s", 1)}
 
@@ -86,12 +88,13 @@ def number(x):
 
 
 def header(run):
-    """One line on what was measured, and on what."""
+    """What was measured, and on what."""
     machine = run["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
-    return (
-        f"{machine['cpu']}, {machine['threads']} thread(s), {machine['system']}, Python {machine['python']}; {versions}. "
-        f"{run['rounds']} rounds of {run['seconds']:g} s; times are of the fastest call."
+    return fill(
+        f"{machine['cpu']}, {machine['threads']} thread(s), {machine['system']}, Python {machine['python']}; "
+        f"{versions}. {run['rounds']} rounds of {run['seconds']:g} s; times are of the fastest call.",
+        WIDTH,
     )
 
 

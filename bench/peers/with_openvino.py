@@ -11,7 +11,8 @@ def prepare(folder):
     from bench.peers import onnx_export  # not needed to run, and it would count in memory
 
     onnx_export.prepare(folder)
-    openvino.save_model(openvino.convert_model(folder / onnx_export.FILE), folder / FILE, compress_to_fp16=False)
+    # Not convert_model: that leaves a process behind which reports its use.
+    openvino.save_model(openvino.Core().read_model(folder / onnx_export.FILE), folder / FILE, compress_to_fp16=False)
 
 
 def predictor(folder, x, threads, variant):

@@ -20,9 +20,7 @@ NAMES |= {"bias": "bias", "moving_variance": "running_var"}
 
 def prepare(folder):
     graph = channels_first(Graph.load(folder))
-    state = {
-        f"{node.name}.{NAMES[key]}": torch.tensor(x) for node in graph.nodes for key, x in node.weights.items()
-    }
+    state = {f"{node.name}.{NAMES[key]}": torch.tensor(x) for node in graph.nodes for key, x in node.weights.items()}
     state |= {f"{n.name}.num_batches_tracked": torch.tensor(0) for n in graph.nodes if n.op == "batch_norm"}
     torch.save(state, folder / FILE)
 
@@ -106,7 +104,7 @@ def predictor(folder, x, threads, variant):
         if variant == "jit-frozen":
             module = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(module, x)))
         if variant == "compiled":
-            import torch._inductor.config as inductor
+            import torch._inductor.config as inductor  # large, and only this variant needs it
 
             inductor.freezing = True  # weights are constants: folds batch norm and packs them
             module = torch.compile(module)

@@ -4,9 +4,11 @@ Requests come as lines of JSON on standard input, {"do": "...", ...}, each is an
 what it asked for, or {"error": "..."}. Whatever else the peer prints goes to standard error.
 """
 
+import ctypes
 import importlib
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -14,6 +16,8 @@ from time import perf_counter
 import numpy as np
 
 from bench.peers.registry import PEERS
+
+PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
 def batch_of(shape, batch, classes):
@@ -50,7 +54,8 @@ class Worker:
     def do_versions(self):
         """Versions of its packages; importing them also brings them into the cache of files, for a fair start."""
         modules = [importlib.import_module(name) for name in self._peer.packages]
-        return {module.__name__: getattr(module, "__version__", "?") for module in modules}
+        # OpenVINO's has the commit and branch behind the number.
+        return {module.__name__: getattr(module, "__version__", "?").split("-")[0] for module in modules}
 
     def do_prepare(self, folder, **network):
         prepare = getattr(self._module(), "prepare", None)
@@ -111,6 +116,8 @@ def serve(worker, requests, replies):
 
 
 def main():
+    # A stopped process would not see that the one that started it is gone.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     # Libraries print on standard output, from C too; only replies may go there.
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
