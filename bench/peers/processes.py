@@ -39,7 +39,7 @@ class Process:
     def __init__(self, name, threads, log, timeout=600):
         self.name, self.timeout, self._log, self._rest = name, timeout, Path(log), b""
         environment = os.environ | SETTINGS | {key: str(threads) for key in THREADS}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have their bytecode, so a checkout may too
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # others are installed with their bytecode
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self.started = perf_counter()
         with open(log, "ab") as out:
