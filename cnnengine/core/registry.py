@@ -4,6 +4,7 @@ Reading a config looks things up in this table and among the caller's custom obj
 imported because a file says so.
 """
 
+import functools
 import inspect
 import threading
 from contextlib import contextmanager
@@ -428,8 +429,14 @@ def _accepted(cls):
     names = set()
     for base in cls.__mro__[:-1]:
         if "__init__" in vars(base):
-            names.update(inspect.signature(base.__init__).parameters)
+            names |= _parameters(base.__init__)
     return names
+
+
+@functools.lru_cache(256)
+def _parameters(function):
+    """Names of a function's parameters. A file holds many layers of few classes, and looking takes a while."""
+    return frozenset(inspect.signature(function).parameters)
 
 
 def _without_drift(cls, config):
