@@ -127,11 +127,19 @@ def test_onnx_is_the_model(small):
     close(ReferenceEvaluator(model).run(None, {INPUT: x.transpose(0, 3, 1, 2)})[0], expected)
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
-def test_torch_is_the_model(small, tmp_path):
-    pytest.importorskip("torch", reason="pip install torch")
+@pytest.fixture
+def with_torch():
+    torch = pytest.importorskip("torch", reason="pip install torch")
     from bench.peers import with_torch
 
+    threads = torch.get_num_threads()
+    yield with_torch
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)  # with_torch sets it, as a worker has its process for itself
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_torch_is_the_model(with_torch, small, tmp_path):
     graph, x, expected = small
     graph.save(tmp_path)
     with_torch.prepare(tmp_path)
