@@ -664,7 +664,10 @@ def _reduce_cases():
 
 
 def _softmax_cases():
-    for rows, cols in ((1, 1), (3, 10), (5, 17), (33, 3), (2, 1000), (70, 65), (0, 10)):
+    # Few columns go in tiles of a vector's width of rows, more than 64 row by row.
+    few = [(rows, 10) for rows in (0, 1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 1000)] + [(37, 1), (19, 8), (18, 16)]
+    limit = [(17, 63), (17, 64), (70, 65)]
+    for rows, cols in (*few, *limit, (1, 1), (5, 17), (33, 3), (3, 100), (2, 1000)):
         fields, shape, name = {"rows": rows, "cols": cols, "sparse": 0}, (rows, cols), f"{rows}x{cols}"
         y = _rng(name).dirichlet(np.ones(cols), rows).astype(F32).reshape(shape)
         logs, dense = np.log(y + F32(1e-6)), y[::-1].copy()
