@@ -72,6 +72,8 @@ K(layer_norm_bwd)
         float sum_x, sum = layer_norm_sums(cols, m, scale, x, dy, gamma, dgamma, dbeta, &sum_x);
         const float b = -scale * scale * scale * sum_x * share, e = -scale * sum * share;
         for (int64_t i = 0, left = cols; left > 0; i += CNN_VL, left -= CNN_VL) {
+            __builtin_prefetch(x + cols + i); /* the next row, as above */
+            __builtin_prefetch(dy + cols + i);
             vf slope = next_in(dy + i, left, none) * next_in(gamma + i, left, none);
             next_out(dx + i, left, scale * slope + (b * (next_in(x + i, left, none) - m) + e));
         }
