@@ -221,9 +221,11 @@ static void batch_norm_bwd(const void *desc, void *const *buf, cnn_team *team)
     for (int64_t i = lo; i < hi; i += PIECE)
         join_bwd(d, &p, &w, buf, i, hi - i < PIECE ? hi - i : PIECE);
     cnn_team_barrier(team);
-    cnn_team_range(team, p.rows, &lo, &hi);
-    cnn_k->batch_norm_bwd_dx(hi - lo, p.cols, x + lo * p.cols, dy + lo * p.cols, w.mean, w.a, w.b, w.e,
-                             dx + lo * p.cols);
+    cnn_team_range(team, p.blocks, &lo, &hi);
+    for (int64_t b = hi - 1; b >= lo; b--) { /* what was read last is still near */
+        int64_t at = b * p.block_rows * p.cols;
+        cnn_k->batch_norm_bwd_dx(rows_of_block(&p, b), p.cols, x + at, dy + at, w.mean, w.a, w.b, w.e, dx + at);
+    }
     if (team->id == team->size - 1 && p.rest > 0)
         cnn_k->batch_norm_bwd_dx(1, p.rest, x + done, dy + done, w.mean, w.a, w.b, w.e, dx + done);
 }

@@ -22,8 +22,9 @@ CNN_INLINE vf bounded(vf x, const cnn_bounds *bounds)
 #include "kernels/winograd.h"
 #include "kernels/layout.h"
 #include "kernels/reduce.h"
+#include "kernels/softmax_few.h"
 #include "kernels/softmax.h"
-#include "kernels/layer_norm.h" /* calls lanes_sum */
+#include "kernels/layer_norm.h"
 #include "kernels/batch_norm.h"
 #include "kernels/pool2d.h"
 #include "kernels/depthwise2d.h"

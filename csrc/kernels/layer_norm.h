@@ -1,27 +1,6 @@
 /* Layer normalisation, row by row; a row is in the cache from the first look to the last. */
 #include "cnn/layer_norm.h"
-#include "simd/transpose.h"
-
-/* The next vector of a row that has `left` elements to go; `fill` behind the end. */
-CNN_INLINE vf next_in(const float *p, int64_t left, vf fill)
-{
-    return left >= CNN_VL ? v_load(p) : v_select(v_lane() < (int32_t)left, v_load_part(p, left), fill);
-}
-
-CNN_INLINE void next_out(float *p, int64_t left, vf v)
-{
-    if (left >= CNN_VL)
-        v_store(p, v);
-    else
-        v_store_part(p, v, left);
-}
-
-CNN_INLINE float vector_sum(vf v)
-{
-    float lane[CNN_VL];
-    v_store(lane, v);
-    return lanes_sum(CNN_VL, lane);
-}
+#include "simd/row.h"
 
 /* The sum of (x - centre), or of its square, in four vectors so that no addition waits for the one before. */
 CNN_INLINE float row_moment(int squared, int64_t cols, const float *x, float centre)
@@ -39,7 +18,7 @@ CNN_INLINE float row_moment(int squared, int64_t cols, const float *x, float cen
         d = next_in(x + i, cols - i, v_splat(centre)) - centre;
         sum[0] += squared ? d * d : d;
     }
-    return vector_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    return v_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
 K(layer_norm_fwd)
@@ -74,8 +53,8 @@ CNN_INLINE float layer_norm_sums(int64_t cols, float mean, float scale, const fl
         first += slope;
         second += slope * d;
     }
-    *sum_x = vector_sum(second);
-    return vector_sum(first);
+    *sum_x = v_sum(second);
+    return v_sum(first);
 }
 
 /* dx = (gamma dy - (sum + z sum_z) / c) / sqrt(var + epsilon), z the normalised row and sum_z that of gamma dy z.
@@ -93,6 +72,8 @@ K(layer_norm_bwd)
         float sum_x, sum = layer_norm_sums(cols, m, scale, x, dy, gamma, dgamma, dbeta, &sum_x);
         const float b = -scale * scale * scale * sum_x * share, e = -scale * sum * share;
         for (int64_t i = 0, left = cols; left > 0; i += CNN_VL, left -= CNN_VL) {
+            __builtin_prefetch(x + cols + i); /* the next row, as above */
+            __builtin_prefetch(dy + cols + i);
             vf slope = next_in(dy + i, left, none) * next_in(gamma + i, left, none);
             next_out(dx + i, left, scale * slope + (b * (next_in(x + i, left, none) - m) + e));
         }

@@ -1,14 +1,18 @@
 /* Pooling, channels in vectors. A window is a list of valid taps: their offsets from the run's first pixel. A run is a
  * row of pixels whose windows have the same taps, x_step apart in x. */
 #include "cnn/pool2d.h"
-#include "simd/channels.h"
+#include "simd/row.h"
 
-typedef uint8_t vb __attribute__((vector_size(CNN_VL)));
-
-CNN_INLINE void index_out(uint8_t *p, vi index, int64_t width)
+/* Taps as bytes, of `vectors` vectors (up to 4) with `width` channels each. Always four are converted: of fewer lanes
+ * gcc 12 converts one after the other. */
+CNN_INLINE void index_out(int vectors, uint8_t *p, const vi *index, int64_t width)
 {
-    vb bytes = __builtin_convertvector(index, vb);
-    memcpy(p, &bytes, width < CNN_VL ? (size_t)width : CNN_VL);
+    int32_t lane[4 * CNN_VL] = {0};
+    uint8_t byte[4 * CNN_VL];
+    memcpy(lane, index, (size_t)vectors * sizeof(vi));
+    for (int l = 0; l < 4 * CNN_VL; l++)
+        byte[l] = (uint8_t)lane[l];
+    memcpy(p, byte, width < CNN_VL ? (size_t)width : (size_t)vectors * CNN_VL);
 }
 
 /* A loop over lanes, because gcc 12 converts lane by lane in this direction of __builtin_convertvector. */
@@ -45,10 +49,9 @@ CNN_INLINE void max_vectors(int vectors, int64_t taps, const int64_t *offset, co
         }
     }
     CNN_UNROLL(4)
-    for (int i = 0; i < vectors; i++) {
+    for (int i = 0; i < vectors; i++)
         channels_out(y + i * CNN_VL, best[i], width);
-        index_out(index + i * CNN_VL, best_tap[i], width);
-    }
+    index_out(vectors, index, best_tap, width);
 }
 
 K(max_pool2d_fwd)
@@ -119,12 +122,35 @@ CNN_INLINE void avg_vector(int64_t taps, const int64_t *offset, float scale, int
     channels_out(y, sum * scale, width);
 }
 
+enum { AVG_WIDE = 512, AVG_AHEAD = 1024 };
+
+/* The same sums of a pixel of many channels, one tap after the other: that is the order of addresses, and the taps of
+ * a vector would fall into few sets of the cache. */
+CNN_INLINE void avg_wide(int64_t taps, const int64_t *offset, float scale, int64_t c, const float *x, float *y)
+{
+    const vf none = {0};
+    memset(y, 0, (size_t)c * sizeof(float));
+    for (int64_t t = 0; t < taps; t++) {
+        const float *row = x + offset[t];
+        for (int64_t i = 0, left = c; left > 0; i += CNN_VL, left -= CNN_VL) {
+            if (i % LINE == 0)
+                __builtin_prefetch(row + i + AVG_AHEAD);
+            next_out(y + i, left, next_in(y + i, left, none) + next_in(row + i, left, none));
+        }
+    }
+    for (int64_t i = 0; i < c; i++)
+        y[i] *= scale;
+}
+
 K(avg_pool2d_fwd)
 (int64_t taps, const int64_t *offset, float scale, int64_t pixels, int64_t x_step, int64_t c, const float *x, float *y)
 {
     for (int64_t j = 0; j < pixels; j++, x += x_step, y += c) {
 #define BODY(i, width) avg_vector(taps, offset, scale, width, x + (i), y + (i))
-        FOR_CHANNELS(c, BODY)
+        if (c >= AVG_WIDE)
+            avg_wide(taps, offset, scale, c, x, y);
+        else
+            FOR_CHANNELS(c, BODY)
 #undef BODY
     }
 }

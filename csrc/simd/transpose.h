@@ -17,14 +17,34 @@
 #define SHUFFLE(a, b, X) __builtin_shuffle(a, b, (vi){LANES(CNN_VL, X)})
 #endif
 
+/* Squares of 4 x 4 are transposed in two steps, each one instruction a vector on x86, where lanes of 128 bits are the
+ * cheap ones: lanes of two rows in turn, then pairs of these. */
+#define IN_TURN(l, from) (((l) & ~3) + (from) + ((l)&2) / 2 + ((l)&1) * CNN_VL)
+#define IN_PAIRS(l, from) (((l) & ~3) + (from) + ((l)&1) + ((l)&2) / 2 * CNN_VL)
+#define TURN_LOW(l) IN_TURN(l, 0)
+#define TURN_HIGH(l) IN_TURN(l, 2)
+#define PAIRS_LOW(l) IN_PAIRS(l, 0)
+#define PAIRS_HIGH(l) IN_PAIRS(l, 2)
+
+CNN_INLINE void transpose_squares_of_4(vf *v)
+{
+    CNN_UNROLL(4)
+    for (int r = 0; r < CNN_VL; r += 4) {
+        vf a = SHUFFLE(v[r], v[r + 1], TURN_LOW), b = SHUFFLE(v[r + 2], v[r + 3], TURN_LOW);
+        vf c = SHUFFLE(v[r], v[r + 1], TURN_HIGH), d = SHUFFLE(v[r + 2], v[r + 3], TURN_HIGH);
+        v[r] = SHUFFLE(a, b, PAIRS_LOW);
+        v[r + 1] = SHUFFLE(a, b, PAIRS_HIGH);
+        v[r + 2] = SHUFFLE(c, d, PAIRS_LOW);
+        v[r + 3] = SHUFFLE(c, d, PAIRS_HIGH);
+    }
+}
+
 /* Of two rows `half` apart: the lanes whose bit `half` is 0 of both, and those whose bit is 1. */
 #define LOW_LANE(l, half) (((l) & (half)) ? CNN_VL + (l) - (half) : (l))
 #define HIGH_LANE(l, half) (((l) & (half)) ? CNN_VL + (l) : (l) + (half))
-#define LOW_1(l) LOW_LANE(l, 1)
 #define LOW_2(l) LOW_LANE(l, 2)
 #define LOW_4(l) LOW_LANE(l, 4)
 #define LOW_8(l) LOW_LANE(l, 8)
-#define HIGH_1(l) HIGH_LANE(l, 1)
 #define HIGH_2(l) HIGH_LANE(l, 2)
 #define HIGH_4(l) HIGH_LANE(l, 4)
 #define HIGH_8(l) HIGH_LANE(l, 8)
@@ -67,8 +87,7 @@ CNN_INLINE float v_largest(vf v)
 
 CNN_INLINE void v_transpose(vf *v)
 {
-    TRANSPOSE_STAGE(v, 1)
-    TRANSPOSE_STAGE(v, 2)
+    transpose_squares_of_4(v);
 #if CNN_VL >= 8
     TRANSPOSE_STAGE(v, 4)
 #endif

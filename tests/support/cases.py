@@ -405,6 +405,7 @@ _POOL = [
     ("row_strided", "row_strided", 2, 1),
     ("whole", "whole", 2, 10),
     ("large", "large", 2, 65),
+    ("wide", "whole", 2, 517),
     ("outside", "outside", 2, 5),
     ("most_taps", "most_taps", 1, 3),
 ]
@@ -664,7 +665,10 @@ def _reduce_cases():
 
 
 def _softmax_cases():
-    for rows, cols in ((1, 1), (3, 10), (5, 17), (33, 3), (2, 1000), (70, 65), (0, 10)):
+    # Few columns go in tiles of two vectors of rows, more than 64 row by row.
+    few = [(rows, 10) for rows in (0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 1000)] + [(101, 1), (37, 8), (35, 16)]
+    limit = [(33, 63), (33, 64), (70, 65)]
+    for rows, cols in (*few, *limit, (1, 1), (5, 17), (33, 3), (3, 100), (2, 1000)):
         fields, shape, name = {"rows": rows, "cols": cols, "sparse": 0}, (rows, cols), f"{rows}x{cols}"
         y = _rng(name).dirichlet(np.ones(cols), rows).astype(F32).reshape(shape)
         logs, dense = np.log(y + F32(1e-6)), y[::-1].copy()
