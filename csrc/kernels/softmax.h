@@ -61,7 +61,9 @@ CNN_INLINE void log_softmax_row(int64_t cols, const float *x, float *y)
 {
     const vf none = {0};
     float max = row_max(cols, x), log_sum = m_log(row_exp(cols, max, x, NULL));
-#define BODY(i, left, k) next_out(y + (i), left, (next_in(x + (i), left, none) - max) - log_sum)
+#define BODY(i, left, k)                                                                                               \
+    __builtin_prefetch(y + cols + (i), 1);                                                                             \
+    next_out(y + (i), left, (next_in(x + (i), left, none) - max) - log_sum)
     FOR_ROW(cols, BODY)
 #undef BODY
 }
