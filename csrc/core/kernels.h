@@ -41,6 +41,22 @@ typedef struct cnn_depthwise_line {
     float low, high;
 } cnn_depthwise_line;
 
+/* Rows of a convolution of which a vector of channels has several groups of `width` lanes, or one. Pixel q of row i is
+ * the sum over runs r, lanes j of a group and taps t of lane j of each group in the cell at x[i * pixels + q] + first +
+ * run[r] + t * vl, times the vector w[r][j][t]; it is kept at y[i * pixels + q] + the epilogue's first. The next pixel's
+ * cell is `step` further on. Up to CNN_NARROW_PIXELS - 1 pixels past the end of a row are computed for nothing. taps,
+ * step: 1 and any, 2 and 1, 3 and 1, 3 and 2. */
+enum { CNN_NARROW_PIXELS = 12 };
+typedef struct cnn_narrow {
+    int64_t width, runs, taps, step, pixels, first;
+    const int64_t *run;
+    int64_t nothing; /* 0 */
+} cnn_narrow;
+
+/* narrow_weights: the gradient of such weights, one tap a run: w[r][j], dw_step floats apart, is the sum over pixels of
+ * lane j of each group in the pixel's cell times the vector of dy, whose pixels follow each other. `add`: to what dw
+ * holds. */
+
 typedef struct cnn_kernels {
     const char *isa;
     int vl;                     /* floats in a vector */

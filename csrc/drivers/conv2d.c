@@ -5,8 +5,7 @@
  * Winograd's algorithm is another way (winograd.h); which one is the descriptor's choice. The backward passes are in
  * conv2d_data.c and conv2d_weights.c, and are problems of the same form. */
 #include "drivers/conv2d.h"
-
-#include <string.h>
+#include "drivers/narrow.h"
 
 int64_t cnn_conv_pixels(const cnn_conv_problem *p)
 {
@@ -30,26 +29,9 @@ size_t cnn_conv_local_bytes(const cnn_conv_problem *p)
 
 int64_t cnn_conv_group_size(const cnn_conv_problem *p)
 {
+    if (p->width)
+        return p->win.taps_f * p->win.taps_h * p->win.taps_w * p->width * p->out_cols;
     return p->cut.runs * p->cut.kc * cnn_packed_cols(p->out_cols);
-}
-
-int64_t cnn_conv_merged(int64_t groups, int64_t cols)
-{
-    int64_t merged = cnn_max(1, cnn_min(groups, cnn_k->vl / cols));
-    while (groups % merged != 0)
-        merged--;
-    return merged;
-}
-
-void cnn_conv_pack_merged(const float *w, int64_t merged, int64_t rows, int64_t cols, int64_t group_step,
-                          int64_t row_step, int64_t col_step, float *packed)
-{
-    const int64_t width = cnn_packed_cols(merged * cols);
-    memset(packed, 0, (size_t)(merged * rows * width) * sizeof(float));
-    for (int64_t s = 0; s < merged; s++)
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = 0; j < cols; j++)
-                packed[(s * rows + i) * width + s * cols + j] = w[s * group_step + i * row_step + j * col_step];
 }
 
 /* Row pointers of the results (and what is added to them) of output rows [g0, g0 + ...), group g. */
@@ -68,6 +50,12 @@ static void fill_outputs(const cnn_conv_problem *p, int64_t g0, int64_t group, f
                 strip->addend[i] = p->addend + at;
         }
     }
+}
+
+/* Pieces of a group's columns that threads share. */
+static int64_t panel_count(const cnn_conv_problem *p)
+{
+    return p->width ? p->out_cols / cnn_k->vl : cnn_panel_count(p->out_cols);
 }
 
 /* The thread's share of strip x (group, panel). */
@@ -89,7 +77,7 @@ void cnn_conv_solve(const cnn_conv_problem *p, const float *in, float *out, cons
                        .act = p->act,
                        .alpha = p->alpha,
                        .beta = p->beta};
-    const int64_t panels = cnn_panel_count(p->out_cols), rows = p->win.n * p->win.o * p->win.p;
+    const int64_t panels = panel_count(p), rows = p->win.n * p->win.o * p->win.p;
     int64_t lo, hi;
     cnn_team_range(team, p->cut.count * p->groups * panels, &lo, &hi);
     cnn_window_runs(&p->win, &p->cut, run);
@@ -97,23 +85,31 @@ void cnn_conv_solve(const cnn_conv_problem *p, const float *in, float *out, cons
         const int64_t s = lo / (p->groups * panels), group = lo / panels % p->groups;
         const int64_t first = lo % panels, last = cnn_min(panels, first + hi - lo);
         const int64_t g0 = s * p->cut.rows, g1 = cnn_min(g0 + p->cut.rows, rows);
+        const float *x = in + group * p->win.depth;
+        cnn_window win = p->win;
+        if (p->width) { /* a vector of results needs the same vector of channels */
+            x += first * cnn_k->vl;
+            win.depth = (last - first) * cnn_k->vl;
+        }
         strip.m = (g1 - g0) * p->win.q;
-        cnn_window_bases(&p->win, &p->cut, in + group * p->win.depth, g0, g1, copy, bases);
+        cnn_window_bases(&win, &p->cut, x, g0, g1, copy, bases);
         fill_outputs(p, g0, group, out, &strip);
         strip.b = p->packed + group * cnn_conv_group_size(p);
         strip.bias = p->bias ? p->bias + group * p->out_cols : NULL;
-        cnn_strip_sweep(&strip, first, last);
+        if (p->width)
+            cnn_narrow_sweep(p, &strip, first, last);
+        else
+            cnn_strip_sweep(&strip, first, last);
         lo += last - first;
     }
 }
 
 void cnn_conv_open(cnn_conv_problem *p)
 {
-    const int64_t merged = cnn_conv_merged(p->groups, p->out_cols);
-    p->groups /= merged;
-    p->out_cols *= merged;
-    p->win.depth *= merged;
-    p->cut = cnn_window_cut(&p->win, p->groups * cnn_panel_count(p->out_cols));
+    if (cnn_narrow_applies(p->groups, p->win.depth, p->out_cols))
+        cnn_narrow_open(p);
+    else
+        p->cut = cnn_window_cut(&p->win, p->groups * cnn_panel_count(p->out_cols));
 }
 
 cnn_conv_problem cnn_conv_groups(const cnn_conv2d *d)
@@ -160,22 +156,38 @@ static cnn_conv_problem forward(const cnn_conv2d *d)
     return p;
 }
 
-/* Pack the forward weights: the thread's share of the panels of all groups. */
+/* Pack the forward weights: the thread's share of the panels of all groups ... */
+static void pack_panels(const cnn_conv2d *d, const float *w, float *packed, const cnn_team *team)
+{
+    const int64_t kg = d->k / d->groups, rows = d->t * d->r * d->s * (d->c / d->groups);
+    const int64_t panels = cnn_panel_count(kg);
+    int64_t lo, hi;
+    cnn_team_range(team, d->groups * panels, &lo, &hi);
+    for (int64_t u = lo; u < hi; u++) {
+        const int64_t group = u / panels;
+        cnn_pack(w + group * kg, rows, kg, d->k, 1, packed + group * rows * cnn_packed_cols(kg), 0, rows, u % panels,
+                 u % panels + 1);
+    }
+}
+
+/* ... or of the vectors of narrow ones. */
+static void pack_narrow(const cnn_conv2d *d, const float *w, float *packed, const cnn_team *team)
+{
+    const int64_t width = d->k / d->groups, vl = cnn_k->vl, taps = d->t * d->r * d->s, size = taps * width * vl;
+    const int64_t beside = cnn_narrow_beside(d->s, d->dilation_w, d->stride_w);
+    int64_t lo, hi;
+    cnn_team_range(team, d->k / vl, &lo, &hi);
+    for (int64_t v = lo; v < hi; v++)
+        for (int64_t tap = 0; tap < taps; tap++)
+            cnn_narrow_pack(w + tap * width * d->k + v * vl, width, width, d->k, 1, tap, beside, packed + v * size);
+}
+
 static void pack_forward(const cnn_conv2d *d, const float *w, float *packed, const cnn_team *team)
 {
-    const int64_t cg = d->c / d->groups, kg = d->k / d->groups, taps = d->t * d->r * d->s, rows = taps * cg;
-    const int64_t merged = cnn_conv_merged(d->groups, kg), panels = cnn_panel_count(merged * kg);
-    int64_t lo, hi;
-    cnn_team_range(team, d->groups / merged * panels, &lo, &hi);
-    for (int64_t u = lo; u < hi; u++) {
-        const int64_t group = u / panels * merged;
-        float *out = packed + group * rows * cnn_packed_cols(merged * kg);
-        for (int64_t tap = 0; merged > 1 && tap < taps; tap++)
-            cnn_conv_pack_merged(w + tap * cg * d->k + group * kg, merged, cg, kg, kg, d->k, 1,
-                                 out + tap * merged * cg * cnn_packed_cols(merged * kg));
-        if (merged == 1)
-            cnn_pack(w + group * kg, rows, kg, d->k, 1, out, 0, rows, u % panels, u % panels + 1);
-    }
+    if (cnn_narrow_applies(d->groups, d->c / d->groups, d->k / d->groups))
+        pack_narrow(d, w, packed, team);
+    else
+        pack_panels(d, w, packed, team);
 }
 
 static size_t packed_bytes(const cnn_conv2d *d)

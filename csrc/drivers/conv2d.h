@@ -11,6 +11,7 @@ typedef struct {
     cnn_window win;
     cnn_window_strip cut;
     int64_t groups, out_cols;           /* columns of one group's product */
+    int64_t width;                      /* of the groups of which a vector is taken for one, or 0 */
     int64_t out_c, out_f, out_h, out_w; /* the output's pitch of a pixel, and its frames, rows and columns */
     int64_t start_f, start_h, start_w;  /* output pixel (z, y, x) lies at (start_f + z * jump_f, ...) */
     int64_t jump_f, jump_h, jump_w;
@@ -20,19 +21,10 @@ typedef struct {
     double alpha, beta;
 } cnn_conv_problem;
 
-/* How many groups are computed as one, of all `groups` with `cols` output columns each: as many as fit a vector. Their
- * weights are packed with zeros between the groups, which costs nothing as the vector would be empty there. */
-int64_t cnn_conv_merged(int64_t groups, int64_t cols);
-
-/* One tap of merged groups, packed: group s has rows [s * rows, (s + 1) * rows) and columns [s * cols, ...), element
- * w[s * group_step + i * row_step + j * col_step]. */
-void cnn_conv_pack_merged(const float *w, int64_t merged, int64_t rows, int64_t cols, int64_t group_step,
-                          int64_t row_step, int64_t col_step, float *packed);
-
 /* The forward pass as a problem, group by group and not yet cut into strips. */
 cnn_conv_problem cnn_conv_groups(const cnn_conv2d *d);
 
-/* Merge the groups of a problem and cut it into strips. */
+/* Take vectors of narrow groups for groups, and cut the problem into strips. */
 void cnn_conv_open(cnn_conv_problem *p);
 
 /* Winograd's problem for the forward pass or, `turned`, for the backward pass for the data. */

@@ -6,6 +6,7 @@
  * share of the taps, so that no multiplication by the zeros between the strides is done. A class that no tap reaches is
  * one with a sum of nothing. */
 #include "drivers/conv2d.h"
+#include "drivers/narrow.h"
 
 /* The taps of one axis that reach cells start, start + stride, ... of dx: count, the first tap of the highest index,
  * the distance in taps and in dy cells, and the dy cell that the last tap (the lowest cell) reads for the first dx
@@ -120,22 +121,24 @@ static int64_t class_size(const cnn_conv2d *d, const class_t *a)
 /* Pack the class's taps, transposed and from the highest to the lowest, as its window reads them. */
 static void pack_class(const cnn_conv2d *d, const class_t *a, const float *w, float *packed, const cnn_team *team)
 {
-    const int64_t cg = d->c / d->groups, kg = d->k / d->groups, merged = cnn_conv_merged(d->groups, cg);
-    const int64_t panels = cnn_panel_count(merged * cg), plane = a->down.count * a->across.count;
+    const int64_t cg = d->c / d->groups, kg = d->k / d->groups, vl = cnn_k->vl;
+    const int narrow = cnn_narrow_applies(d->groups, kg, cg);
+    const int64_t units = narrow ? d->k / vl : d->groups; /* vectors of groups, or groups */
+    const int64_t panels = narrow ? 1 : cnn_panel_count(cg), plane = a->down.count * a->across.count;
+    const int64_t size = a->taps * kg * (narrow ? vl : cnn_packed_cols(cg)); /* of a unit */
+    const int64_t beside = cnn_narrow_beside(a->across.count, a->across.cell_gap, 1);
     int64_t lo, hi;
-    cnn_team_range(team, d->groups / merged * a->taps * panels, &lo, &hi);
+    cnn_team_range(team, units * a->taps * panels, &lo, &hi);
     for (int64_t u = lo; u < hi; u++) {
-        const int64_t group = u / panels / a->taps * merged, tap = u / panels % a->taps, panel = u % panels;
+        const int64_t unit = u / panels / a->taps, tap = u / panels % a->taps, panel = u % panels;
         const int64_t t = a->back.highest - tap / plane * a->back.tap_gap;
         const int64_t r = a->down.highest - tap % plane / a->across.count * a->down.tap_gap;
         const int64_t s = a->across.highest - tap % a->across.count * a->across.tap_gap;
-        const float *from = w + ((t * d->r + r) * d->s + s) * cg * d->k + group * kg;
-        float *out = packed + group * a->taps * kg * cnn_packed_cols(merged * cg);
-        if (merged > 1)
-            cnn_conv_pack_merged(from, merged, kg, cg, kg, 1, d->k,
-                                 out + tap * merged * kg * cnn_packed_cols(merged * cg));
+        const float *from = w + ((t * d->r + r) * d->s + s) * cg * d->k + unit * (narrow ? vl : kg);
+        if (narrow)
+            cnn_narrow_pack(from, kg, kg, 1, d->k, tap, beside, packed + unit * size);
         else
-            cnn_pack(from, kg, cg, 1, d->k, out, tap * kg, a->taps * kg, panel, panel + 1);
+            cnn_pack(from, kg, cg, 1, d->k, packed + unit * size, tap * kg, a->taps * kg, panel, panel + 1);
     }
 }
 

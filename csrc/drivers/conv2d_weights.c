@@ -5,6 +5,7 @@
  * into blocks of few channels, [block][cell][lane]: a block serves all taps from L1. Read where they lie, both would
  * have the pitch of a pixel, a multiple of 1 KB in most networks, which maps them to a few sets of the cache. */
 #include "drivers/conv2d.h"
+#include "drivers/narrow.h"
 
 enum {
     LANES = 16,     /* channels of a block: a cache line of each cell */
@@ -64,6 +65,11 @@ static scratch_t scratch_of(const weights_t *g, char *local)
     return s;
 }
 
+static int is_narrow(const cnn_conv2d *d)
+{
+    return cnn_narrow_applies(d->groups, d->c / d->groups, d->k / d->groups);
+}
+
 cnn_workspace cnn_conv2d_bwd_weights_workspace(const void *desc)
 {
     const cnn_conv2d *d = desc;
@@ -71,6 +77,8 @@ cnn_workspace cnn_conv2d_bwd_weights_workspace(const void *desc)
         const cnn_winograd w = cnn_conv_winograd(d, 0);
         return (cnn_workspace){cnn_winograd_weights_shared_bytes(&w), cnn_winograd_weights_local_bytes(&w)};
     }
+    if (is_narrow(d))
+        return (cnn_workspace){0, cnn_narrow_weights_bytes(d)};
     const weights_t g = weights_problem(d);
     return (cnn_workspace){0, scratch_of(&g, NULL).bytes};
 }
@@ -192,10 +200,19 @@ void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
         cnn_winograd_weights(&w, x, dy, dw, team);
         return;
     }
+    const int64_t rows = d->n * d->o * d->p;
+    if (rows * d->q == 0) {
+        if (team->id == 0)
+            memset(dw, 0, (size_t)(d->t * d->r * d->s * (d->c / d->groups) * d->k) * sizeof(float));
+        return;
+    }
+    if (is_narrow(d)) {
+        cnn_narrow_weights(d, buf, team);
+        return;
+    }
     const weights_t g = weights_problem(d);
     strip_t s = {.at = scratch_of(&g, team->local), .x = x};
     fill_taps(&g, s.at.tap);
-    const int64_t rows = d->n * d->o * d->p;
     int64_t lo, hi;
     cnn_team_range(team, d->groups * g.panels * g.blocks * g.tiles, &lo, &hi);
     for (int64_t g0 = 0; g0 < rows; g0 += g.p.cut.rows) {
@@ -207,6 +224,4 @@ void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
         s.accumulate = g0 > 0;
         weights_strip(d, &g, &s, lo, hi, dw);
     }
-    if (rows * d->q == 0 && team->id == 0)
-        memset(dw, 0, (size_t)(g.taps * (d->c / d->groups) * d->k) * sizeof(float));
 }

@@ -74,6 +74,8 @@ static inline void cnn_copy(float *out, const float *in, int64_t n)
 {
     for (; n >= 16; n -= 16, out += 16, in += 16)
         memcpy(out, in, 16 * sizeof(float));
+    for (; n >= 8; n -= 8, out += 8, in += 8)
+        memcpy(out, in, 8 * sizeof(float));
     for (; n >= 4; n -= 4, out += 4, in += 4)
         memcpy(out, in, 4 * sizeof(float));
     for (int64_t i = 0; i < n; i++)

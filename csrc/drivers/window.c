@@ -43,7 +43,7 @@ static int64_t all_rows(const cnn_window *win)
 cnn_window_strip cnn_window_rows(const cnn_window *win, int64_t rows, int padded)
 {
     cnn_window_strip s = {.padded = padded || is_copied(win)};
-    s.pitch = s.padded ? win->depth : win->c;
+    s.pitch = !s.padded ? win->c : win->block ? win->block : win->depth;
     s.copy_w = row_cells(win, s.padded);
     s.rows = cnn_limited(rows, 1, cnn_max(all_rows(win), 1));
     s.count = cnn_ceil_div(all_rows(win), s.rows);
@@ -59,8 +59,8 @@ cnn_window_strip cnn_window_rows(const cnn_window *win, int64_t rows, int padded
         const int64_t of_frame = (cnn_min(s.rows, win->p) - 1) * win->step_h + reach;
         const int64_t last = cnn_min(frames * of_frame, s.rows * win->step_h + frames * reach);
         s.frame = of_frame * s.copy_w;
-        s.copy_bytes = (size_t)((frames * (win->taps_f - 1) * of_frame + last) * s.copy_w * s.pitch) * sizeof(float);
-        s.copy_bytes = cnn_align64(s.copy_bytes);
+        s.plane = (frames * (win->taps_f - 1) * of_frame + last) * s.copy_w * s.pitch;
+        s.copy_bytes = cnn_align64((size_t)(cnn_ceil_div(win->depth, s.pitch) * s.plane) * sizeof(float));
     }
     return s;
 }
@@ -86,36 +86,58 @@ void cnn_window_runs(const cnn_window *win, const cnn_window_strip *strip, int64
         run[i] = cnn_window_tap(win, strip, i * taps / strip->runs);
 }
 
-/* `depth` channels of each of `cells` cells. */
-static void copy_cells(const cnn_window *win, const float *x, int64_t cells, float *out)
+/* `depth` channels of each of `cells` cells, in blocks of `pitch`; which is best a constant that divides the depth. */
+static inline __attribute__((always_inline)) void copy_blocks(int64_t pitch, const cnn_window *win,
+                                                              const cnn_window_strip *strip, const float *x,
+                                                              int64_t cells, float *out)
 {
-    if (win->depth == win->c) {
-        memcpy(out, x, (size_t)(cells * win->c) * sizeof(float));
-        return;
+    const int64_t depth = win->depth, plane = strip->plane, step = win->c;
+    for (int64_t i = 0; i < cells; i++, x += step, out += pitch) {
+        float *to = out;
+        for (int64_t first = 0; first < depth; first += pitch, to += plane)
+            cnn_copy(to, x + first, __builtin_constant_p(pitch) ? pitch : cnn_min(pitch, depth - first));
     }
-    for (int64_t i = 0; i < cells; i++)
-        cnn_copy(out + i * win->depth, x + i * win->c, win->depth);
 }
 
-/* One input row with `left` zero cells (or cells cut off, when negative) before it, `cells` long in all. */
-static void copy_row(const cnn_window *win, const float *row, int64_t left, int64_t cells, float *out)
+/* Copy `cells` cells, or fill with zeros where x is NULL. */
+static void copy_cells(const cnn_window *win, const cnn_window_strip *strip, const float *x, int64_t cells, float *out)
 {
-    const int64_t skip = cnn_max(-left, 0), before = cnn_max(left, 0);
-    const int64_t body = cnn_max(0, cnn_min(win->w - skip, cells - before));
-    memset(out, 0, (size_t)(cnn_min(before, cells) * win->depth) * sizeof(float));
-    copy_cells(win, row + skip * win->c, body, out + before * win->depth);
-    if (before + body < cells)
-        memset(out + (before + body) * win->depth, 0, (size_t)((cells - before - body) * win->depth) * sizeof(float));
+    const int64_t pitch = strip->pitch, depth = win->depth;
+    for (int64_t first = 0; first < depth && !x; first += pitch, out += strip->plane)
+        memset(out, 0, (size_t)(cells * pitch) * sizeof(float));
+    if (!x)
+        return;
+    if (pitch == win->c) {
+        memcpy(out, x, (size_t)(cells * pitch) * sizeof(float));
+        return;
+    }
+    if (pitch == 8 && depth % 8 == 0)
+        copy_blocks(8, win, strip, x, cells, out);
+    else if (pitch == 16 && depth % 16 == 0)
+        copy_blocks(16, win, strip, x, cells, out);
+    else
+        copy_blocks(pitch, win, strip, x, cells, out);
+}
+
+/* One input row with `left` zero cells (or cells cut off, when negative) before it. */
+static void copy_row(const cnn_window *win, const cnn_window_strip *strip, const float *row, int64_t left, float *out)
+{
+    const int64_t cells = strip->copy_w, skip = cnn_max(-left, 0), before = cnn_limited(left, 0, cells);
+    const int64_t body = cnn_max(0, cnn_min(win->w - skip, cells - before)), end = before + body;
+    copy_cells(win, strip, NULL, before, out);
+    copy_cells(win, strip, row + skip * win->c, body, out + before * strip->pitch);
+    copy_cells(win, strip, NULL, cells - end, out + end * strip->pitch);
 }
 
 /* Rows of one frame, from y0 on; those outside are zeros. */
-static void copy_rows(const cnn_window *win, const float *frame, int64_t y0, int64_t rows, int64_t cells, float *out)
+static void copy_rows(const cnn_window *win, const cnn_window_strip *strip, const float *frame, int64_t y0,
+                      int64_t rows, float *out)
 {
-    for (int64_t y = y0; y < y0 + rows; y++, out += cells * win->depth) {
+    for (int64_t y = y0; y < y0 + rows; y++, out += strip->copy_w * strip->pitch) {
         if (y < 0 || y >= win->h)
-            memset(out, 0, (size_t)(cells * win->depth) * sizeof(float));
+            copy_cells(win, strip, NULL, strip->copy_w, out);
         else
-            copy_row(win, frame + y * win->w * win->c, -win->first_w, cells, out);
+            copy_row(win, strip, frame + y * win->w * win->c, -win->first_w, out);
     }
 }
 
@@ -123,12 +145,12 @@ static void copy_rows(const cnn_window *win, const float *frame, int64_t y0, int
 static void copy_frames(const cnn_window *win, const cnn_window_strip *strip, const float *image, int64_t z0,
                         int64_t y0, int64_t rows, float *out)
 {
-    for (int64_t i = 0; i < win->taps_f; i++, out += strip->frame * win->depth) {
+    for (int64_t i = 0; i < win->taps_f; i++, out += strip->frame * strip->pitch) {
         const int64_t z = z0 + i * win->gap_f;
         if (z < 0 || z >= win->f)
-            memset(out, 0, (size_t)(rows * strip->copy_w * win->depth) * sizeof(float));
+            copy_cells(win, strip, NULL, rows * strip->copy_w, out);
         else
-            copy_rows(win, image + z * win->h * win->w * win->c, y0, rows, strip->copy_w, out);
+            copy_rows(win, strip, image + z * win->h * win->w * win->c, y0, rows, out);
     }
 }
 

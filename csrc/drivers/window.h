@@ -17,6 +17,7 @@ typedef struct cnn_window {
     int64_t first_f, first_h, first_w; /*   input cell y * step + first + i * gap */
     int64_t gap_f, gap_h, gap_w;
     int64_t depth; /* channels that are read of a cell, from channel 0 of the pointer given; less than c in a group */
+    int64_t block; /* channels that lie together in a copy, [block][cell][channel of the block]; 0: all */
 } cnn_window;
 
 /* The strip of output rows [g0, g1), counted over all frames, as the tile wants it. */
@@ -26,6 +27,7 @@ typedef struct cnn_window_strip {
     int64_t runs, kc;  /* contiguous floats: a row of taps when its cells are neighbours, else one tap */
     int padded;        /* the strip is copied */
     int64_t pitch;     /* floats of a cell of the copy, or of the input */
+    int64_t plane;     /* floats of a block of the copy */
     int64_t copy_w;    /* cells in a row of the copy, or of the input */
     int64_t frame;     /* cells from one tap to that of the next frame */
     size_t copy_bytes; /* local scratch for the copy */

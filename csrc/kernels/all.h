@@ -13,6 +13,7 @@
 /* clang-format off */
 #include "kernels/elementwise.h"
 #include "kernels/tile.h" /* calls unary_fwd */
+#include "kernels/narrow.h" /* calls apply_act of tile.h */
 #include "kernels/winograd.h"
 #include "kernels/layout.h"
 #include "kernels/reduce.h"

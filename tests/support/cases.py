@@ -202,6 +202,33 @@ _CONV = [
     ("groups_odd", "strided_same", 2, 9, 51, 3),
     ("groups_pointwise", "pointwise", 1, 34, 6, 2),
     ("groups_depthwise", "same", 2, 5, 10, 5),
+    ("groups_of_2", "same", 2, 16, 16, 8),
+    ("groups_of_3", "same", 2, 48, 48, 16),
+    ("groups_of_4", "same", 5, 32, 32, 8),
+    ("groups_of_4_alone", "same", 1, 12, 12, 3),
+    ("groups_of_5", "strided_same", 1, 80, 80, 16),
+    ("groups_of_8", "same", 2, 80, 80, 10),
+    ("groups_of_16", "same", 2, 48, 48, 3),
+    ("groups_of_32", "same", 2, 64, 64, 2),
+    ("groups_multiplied", "same", 2, 16, 32, 4),
+    ("groups_divided", "valid", 2, 32, 16, 4),
+    ("groups_empty", "same", 0, 16, 16, 4),
+    ("groups_narrow_pointwise", "pointwise", 2, 32, 32, 8),
+    ("groups_pointwise_strided", "pointwise_strided", 2, 32, 32, 4),
+    ("groups_valid", "valid", 2, 16, 16, 4),
+    ("groups_strided", "strided_same", 3, 32, 32, 8),
+    ("groups_strided_8", "strips_strided", 2, 32, 32, 4),
+    ("groups_stride_over_kernel", "stride_over_kernel", 2, 16, 16, 4),
+    ("groups_rest", "rest", 2, 16, 16, 4),
+    ("groups_uneven_pad", "uneven_pad", 2, 32, 32, 4),
+    ("groups_larger_than_image", "larger_than_image", 2, 16, 16, 4),
+    ("groups_row", "row_strided", 2, 16, 16, 8),
+    ("groups_whole", "whole", 2, 32, 32, 16),
+    ("groups_dilated", "dilated", 2, 16, 16, 4),
+    ("groups_dilated_same", "dilated_same", 2, 32, 32, 4),
+    ("groups_dilated_strided", "dilated_strided", 2, 16, 16, 4),
+    ("groups_cut_off", "cut_off", 2, 16, 16, 4),
+    ("groups_smaller_than_stride", "smaller_than_stride", 2, 16, 16, 4),
     ("one_channel", "valid", 1, 1, 64, 1),
     ("wide", "pointwise", 1, 33, 130, 1),
     ("large", "large", 2, 67, 40, 1),
@@ -210,6 +237,8 @@ _CONV = [
     ("deep_together", "tall_9", 1, 80, 6, 1),
     ("strips", "strips", 3, 70, 9, 1),
     ("strips_groups", "strips", 3, 6, 34, 2),
+    ("strips_groups_of_4", "strips", 3, 144, 144, 36),
+    ("strips_groups_of_8", "winograd_strips", 1, 32, 32, 4),
     ("strips_strided", "strips_strided", 4, 5, 20, 1),
     ("strips_pointwise", "strips_pointwise", 3, 9, 4, 1),
     ("strips_pointwise_wide", "strips_pointwise", 2, 40, 70, 1),
@@ -319,6 +348,8 @@ _CONV_3D = [
     ("3d_dilated", _frames(7, 3, dilation=2, pad=(2, 2)), "dilated", 1, 3, 5, 1),
     ("3d_dilated_strided", _frames(6, 3, stride=2, dilation=3, pad=(3, 1)), "dilated_strided", 2, 3, 4, 1),
     ("3d_groups", _frames(3, 2, pad=(1, 0)), "uneven_pad", 2, 6, 34, 2),
+    ("3d_groups_of_4", _frames(5, 3, stride=2, pad=(1, 1)), "strided_same", 2, 32, 32, 8),
+    ("3d_groups_of_8", _frames(4, 3, dilation=2, pad=(2, 2)), "strips", 2, 16, 16, 2),
     ("3d_outside", _frames(1, 4, pad=(3, 2)), "larger_than_image", 2, 3, 4, 1),
     ("3d_groups_unreached", _frames(7, 1, stride=2), "stride_over_kernel", 2, 6, 4, 2),
     ("3d_groups_no_cells", {**_frames(6, 3, stride=5), "f": 2}, "smaller_than_stride", 2, 32, 34, 2),
@@ -353,6 +384,14 @@ def _conv_cases():
     _add("conv2d_fwd", "nan_of_one_window", fields | ACTS["relu"], [image, w, None, None], [y])
     _conv_fwd("epilogue_groups", fields | {"c": 6, "k": 34, "groups": 2}, True, True, ACTS["relu"])
     _conv_data("epilogue_groups", fields | {"c": 34, "k": 6, "groups": 2}, True, True, ACTS["relu"])
+    narrow = fields | {"c": 32, "k": 32, "groups": 8}
+    for bias, addend, act in ((True, True, "relu"), (False, True, "affine"), (True, False, "tanh")):
+        _conv_fwd(f"epilogue_narrow_{act}", narrow, bias, addend, ACTS[act])
+        _conv_data(f"epilogue_narrow_{act}", narrow, bias, addend, ACTS[act])
+    x, w, y = _conv_shapes(narrow)
+    image = _rng("nan_of_group").standard_normal(x).astype(F32)
+    image[1, 3, 3, 5] = np.nan
+    _add("conv2d_fwd", "nan_of_one_group", narrow | NO_ACT, [image, w, None, None], [y])
 
 
 #             name                windows              n  c  m
