@@ -218,7 +218,7 @@ CNN_INLINE void narrow_weights_tile(int taps, int lanes, int width, int first, c
     }
     CNN_UNROLL(12)
     for (int i = 0; i < taps * lanes; i++) {
-        float *to = dw + (i / lanes * width + i % lanes + first) * dw_step;
+        float *to = dw + (i / lanes * d->depth + i % lanes + first) * dw_step;
         v_store(to, add ? v_load(to) + sum[i] : sum[i]);
     }
 }
@@ -232,13 +232,13 @@ CNN_INLINE void narrow_weights_group(int width, const cnn_narrow *d, int64_t row
     for (; t + 3 <= d->runs; t += 3) {
         CNN_UNROLL(4)
         for (int first = 0; first < width; first += lanes)
-            narrow_weights_tile(3, lanes, width, first, d, d->run + t, rows, x, dy, add, dw + t * width * dw_step,
+            narrow_weights_tile(3, lanes, width, first, d, d->run + t, rows, x, dy, add, dw + t * d->depth * dw_step,
                                 dw_step);
     }
     for (; t < d->runs; t++) {
         CNN_UNROLL(4)
         for (int first = 0; first < width; first += lanes)
-            narrow_weights_tile(1, lanes, width, first, d, d->run + t, rows, x, dy, add, dw + t * width * dw_step,
+            narrow_weights_tile(1, lanes, width, first, d, d->run + t, rows, x, dy, add, dw + t * d->depth * dw_step,
                                 dw_step);
     }
 }
