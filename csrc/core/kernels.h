@@ -57,11 +57,12 @@ typedef struct cnn_narrow {
     int64_t width, runs, taps, step, pixels, first;
     const int64_t *run;
     int64_t nothing; /* 0 */
+    int64_t depth;   /* for narrow_weights */
 } cnn_narrow;
 
-/* narrow_weights: the gradient of such weights, one tap a run: w[r][j], dw_step floats apart, is the sum over pixels of
- * lane j of each group in the pixel's cell times the vector of dy, whose pixels follow each other. `add`: to what dw
- * holds. */
+/* narrow_weights: the gradient of such weights, one tap a run. Lane j of each group in a pixel's cell, times the vector of
+ * dy, whose pixels follow each other, summed over the pixels, is what dw has at (r * depth + j) * dw_step. `add`: to what
+ * dw holds. */
 
 typedef struct cnn_kernels {
     const char *isa;

@@ -77,7 +77,7 @@ cnn_workspace cnn_conv2d_bwd_weights_workspace(const void *desc)
         const cnn_winograd w = cnn_conv_winograd(d, 0);
         return (cnn_workspace){cnn_winograd_weights_shared_bytes(&w), cnn_winograd_weights_local_bytes(&w)};
     }
-    if (is_narrow(d))
+    if (cnn_narrow_applies_to_weights(d))
         return (cnn_workspace){0, cnn_narrow_weights_bytes(d)};
     const weights_t g = weights_problem(d);
     return (cnn_workspace){0, scratch_of(&g, NULL).bytes};
@@ -206,7 +206,7 @@ void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
             memset(dw, 0, (size_t)(d->t * d->r * d->s * (d->c / d->groups) * d->k) * sizeof(float));
         return;
     }
-    if (is_narrow(d)) {
+    if (cnn_narrow_applies_to_weights(d)) {
         cnn_narrow_weights(d, buf, team);
         return;
     }

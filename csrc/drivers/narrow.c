@@ -1,5 +1,4 @@
 #include "drivers/narrow.h"
-#include "drivers/activation.h"
 
 enum {
     CHANNELS = 64, /* that are copied of a cell together: some cache lines, or no prefetcher follows */
@@ -55,8 +54,7 @@ void cnn_narrow_sweep(const cnn_conv_problem *p, const cnn_strip *strip, int64_t
     cnn_epilogue e = {.cols = cnn_k->vl,
                       .bias = strip->bias,
                       .addend = strip->addend,
-                      .bounds = cnn_bounds_of(strip->act),
-                      .act = cnn_act_after_bounds(strip->act),
+                      .act = strip->act,
                       .alpha = (float)strip->alpha,
                       .beta = (float)strip->beta};
     for (int64_t v = lo; v < hi; v++) {
@@ -67,19 +65,29 @@ void cnn_narrow_sweep(const cnn_conv_problem *p, const cnn_strip *strip, int64_t
     }
 }
 
-/* The gradient of the weights. x and dy of a strip and a block of vectors are copied; a vector takes them from L1. */
+/* The gradient of the weights. x and dy of a strip and a block of vectors are copied; a vector takes them from L1. Here
+ * groups of several vectors do as well: a vector of dy takes the group's vectors of x one after the other. */
+int cnn_narrow_applies_to_weights(const cnn_conv2d *d)
+{
+    const int64_t depth = d->c / d->groups, cols = d->k / d->groups;
+    return cnn_narrow_applies(d->groups, depth, cols) ||
+           (d->groups > 1 && depth == cols && cols % cnn_k->vl == 0 && cols <= CHANNELS);
+}
+
 typedef struct {
     cnn_window x, dy;
     cnn_window_strip x_cut, dy_cut;
-    int64_t width, vectors, block, chunks, chunk; /* vectors in all and in a block; pieces of their taps, in taps */
+    int64_t depth, parts;                  /* channels and vectors of a group; of narrow ones, one vector */
+    int64_t vectors, block, chunks, chunk; /* vectors in all and in a block; pieces of their taps, in taps */
     size_t table, bytes;
 } narrow_t;
 
 static narrow_t narrow_problem(const cnn_conv2d *d)
 {
     const int64_t vl = cnn_k->vl, taps = d->t * d->r * d->s;
-    narrow_t g = {.x = cnn_conv_groups(d).win, .width = d->k / d->groups, .vectors = d->k / vl, .chunk = 3};
-    g.block = cnn_min(g.vectors, CHANNELS / vl);
+    narrow_t g = {.x = cnn_conv_groups(d).win, .depth = d->k / d->groups, .vectors = d->k / vl, .chunk = 3};
+    g.parts = cnn_max(1, g.depth / vl);
+    g.block = cnn_min(g.vectors, CHANNELS / vl / g.parts * g.parts);
     g.chunks = cnn_ceil_div(taps, g.chunk);
     g.x.depth = g.block * vl;
     g.x.block = vl;
@@ -122,19 +130,24 @@ static void narrow_strip(const cnn_conv2d *d, const narrow_t *g, int64_t strip, 
     const float **dy_rows = (const float **)((char *)x_rows + g->table);
     const int64_t *run = (const int64_t *)((char *)dy_rows + g->table);
     cnn_window x_win = g->x, dy_win = g->dy;
-    x_win.depth = dy_win.depth = (v1 - v0) * vl;
-    cnn_window_bases(&x_win, &g->x_cut, (const float *)buf[0] + v0 * vl, g0, g1, x, x_rows);
+    const int64_t x0 = v0 / g->parts * g->parts, x1 = cnn_ceil_div(v1, g->parts) * g->parts; /* of whole groups */
+    x_win.depth = (x1 - x0) * vl;
+    dy_win.depth = (v1 - v0) * vl;
+    cnn_window_bases(&x_win, &g->x_cut, (const float *)buf[0] + x0 * vl, g0, g1, x, x_rows);
     cnn_window_bases(&dy_win, &g->dy_cut, (const float *)buf[1] + v0 * vl, g0, g1, dy, dy_rows);
     for (int64_t u = lo; u < hi; u++) {
         const int64_t v = u / g->chunks, tap = u % g->chunks * g->chunk;
-        const cnn_narrow n = {.width = g->width,
-                              .runs = cnn_min(g->chunk, g->x_cut.runs - tap),
-                              .run = run + tap,
-                              .step = d->stride_w,
-                              .pixels = d->q,
-                              .first = (v - v0) * g->x_cut.plane};
-        cnn_k->narrow_weights(&n, g1 - g0, x_rows, dy + (v - v0) * g->dy_cut.plane, strip > 0,
-                              dw + tap * g->width * d->k + v * vl, d->k);
+        cnn_narrow n = {.width = cnn_min(g->depth, vl),
+                        .depth = g->depth,
+                        .runs = cnn_min(g->chunk, g->x_cut.runs - tap),
+                        .run = run + tap,
+                        .step = d->stride_w,
+                        .pixels = d->q};
+        for (int64_t i = 0; i < g->parts; i++) {
+            n.first = (v / g->parts * g->parts + i - x0) * g->x_cut.plane;
+            cnn_k->narrow_weights(&n, g1 - g0, x_rows, dy + (v - v0) * g->dy_cut.plane, strip > 0,
+                                  dw + (tap * g->depth + i * vl) * d->k + v * vl, d->k);
+        }
     }
 }
 
@@ -150,7 +163,8 @@ void cnn_narrow_weights(const cnn_conv2d *d, void *const *buf, cnn_team *team)
     cnn_window_runs(&g.x, &g.x_cut, (int64_t *)(team->local + g.bytes) - g.x_cut.runs);
     cnn_team_range(team, g.vectors * g.chunks, &lo, &hi);
     for (; lo < hi; lo = until) { /* of one block */
-        const int64_t v0 = lo / g.chunks, v1 = cnn_min(v0 + g.block, cnn_ceil_div(hi, g.chunks));
+        const int64_t v0 = lo / g.chunks, end = v0 / g.parts * g.parts + g.block;
+        const int64_t v1 = cnn_min(end, cnn_ceil_div(hi, g.chunks));
         until = cnn_min(hi, v1 * g.chunks);
         for (int64_t strip = 0; strip < g.x_cut.count; strip++)
             narrow_strip(d, &g, strip, v0, v1, lo, until, team->local, buf);

@@ -23,7 +23,8 @@ void cnn_narrow_open(cnn_conv_problem *p);
 /* Vectors [lo, hi) of a block, for a strip; its rows begin at a copy whose first block is vector lo. */
 void cnn_narrow_sweep(const cnn_conv_problem *p, const cnn_strip *strip, int64_t lo, int64_t hi);
 
-/* The gradient of the weights: a thread's scratch, and its share. */
+/* The gradient of the weights: whether groups are computed so, a thread's scratch, and its share. */
+int cnn_narrow_applies_to_weights(const cnn_conv2d *d);
 size_t cnn_narrow_weights_bytes(const cnn_conv2d *d);
 void cnn_narrow_weights(const cnn_conv2d *d, void *const *buf, cnn_team *team);
 

@@ -106,9 +106,9 @@ CNN_INLINE void narrow_tile(int pixels, int taps, int64_t step, int width, int64
             sum[b] += v_load(e->bias + e->first);
         if (addend)
             sum[b] += v_load(addend[b] + e->first);
-        v_store(y[b] + e->first, bounded(sum[b], &e->bounds));
+        v_store(y[b] + e->first, e->act == ACT_RELU ? v_max((vf){0}, sum[b]) : sum[b]);
     }
-    if (e->act)
+    if (e->act > ACT_RELU)
         apply_act((int)count, y, e);
 }
 
@@ -218,7 +218,7 @@ CNN_INLINE void narrow_weights_tile(int taps, int lanes, int width, int first, c
     }
     CNN_UNROLL(12)
     for (int i = 0; i < taps * lanes; i++) {
-        float *to = dw + (i / lanes * width + i % lanes + first) * dw_step;
+        float *to = dw + (i / lanes * d->depth + i % lanes + first) * dw_step;
         v_store(to, add ? v_load(to) + sum[i] : sum[i]);
     }
 }
@@ -232,13 +232,13 @@ CNN_INLINE void narrow_weights_group(int width, const cnn_narrow *d, int64_t row
     for (; t + 3 <= d->runs; t += 3) {
         CNN_UNROLL(4)
         for (int first = 0; first < width; first += lanes)
-            narrow_weights_tile(3, lanes, width, first, d, d->run + t, rows, x, dy, add, dw + t * width * dw_step,
+            narrow_weights_tile(3, lanes, width, first, d, d->run + t, rows, x, dy, add, dw + t * d->depth * dw_step,
                                 dw_step);
     }
     for (; t < d->runs; t++) {
         CNN_UNROLL(4)
         for (int first = 0; first < width; first += lanes)
-            narrow_weights_tile(1, lanes, width, first, d, d->run + t, rows, x, dy, add, dw + t * width * dw_step,
+            narrow_weights_tile(1, lanes, width, first, d, d->run + t, rows, x, dy, add, dw + t * d->depth * dw_step,
                                 dw_step);
     }
 }
