@@ -65,11 +65,6 @@ static scratch_t scratch_of(const weights_t *g, char *local)
     return s;
 }
 
-static int is_narrow(const cnn_conv2d *d)
-{
-    return cnn_narrow_applies(d->groups, d->c / d->groups, d->k / d->groups);
-}
-
 cnn_workspace cnn_conv2d_bwd_weights_workspace(const void *desc)
 {
     const cnn_conv2d *d = desc;

@@ -1,4 +1,5 @@
 #include "drivers/narrow.h"
+#include "drivers/activation.h"
 
 enum {
     CHANNELS = 64, /* that are copied of a cell together: some cache lines, or no prefetcher follows */
@@ -54,7 +55,8 @@ void cnn_narrow_sweep(const cnn_conv_problem *p, const cnn_strip *strip, int64_t
     cnn_epilogue e = {.cols = cnn_k->vl,
                       .bias = strip->bias,
                       .addend = strip->addend,
-                      .act = strip->act,
+                      .bounds = cnn_bounds_of(strip->act),
+                      .act = cnn_act_after_bounds(strip->act),
                       .alpha = (float)strip->alpha,
                       .beta = (float)strip->beta};
     for (int64_t v = lo; v < hi; v++) {

@@ -106,9 +106,9 @@ CNN_INLINE void narrow_tile(int pixels, int taps, int64_t step, int width, int64
             sum[b] += v_load(e->bias + e->first);
         if (addend)
             sum[b] += v_load(addend[b] + e->first);
-        v_store(y[b] + e->first, e->act == ACT_RELU ? v_max((vf){0}, sum[b]) : sum[b]);
+        v_store(y[b] + e->first, bounded(sum[b], &e->bounds));
     }
-    if (e->act > ACT_RELU)
+    if (e->act)
         apply_act((int)count, y, e);
 }
 
