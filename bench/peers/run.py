@@ -11,7 +11,7 @@ from bench.peers.networks import NETWORKS
 from bench.peers.processes import PeerError, Process
 from bench.peers.registry import OURS, PEERS
 
-TOLERANCE = {"predict": 1e-3, "train": 2e-2}  # parts of the largest result
+TOLERANCE = {"predict": 1e-3, "train": 5e-2}  # parts of the largest result
 DROPPED = 0.5  # the same for losses of a network with dropout: what is dropped differs
 
 
