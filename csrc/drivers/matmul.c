@@ -2,7 +2,7 @@
 #include "drivers/panel.h"
 
 /* Strips of about this many bytes of A stay in L2 while the panels of B go by. */
-enum { STRIP_BYTES = 256 * 1024, WANTED_UNITS = 8, LANES = 16 };
+enum { STRIP_BYTES = 256 * 1024, WANTED_UNITS = 8, LANES = 16, WIDE = 1024 };
 
 static int64_t strip_rows(const cnn_matmul *d)
 {
@@ -13,10 +13,27 @@ static int64_t strip_rows(const cnn_matmul *d)
     return cnn_max(1, cnn_ceil_div(d->m, strips)); /* of one height, or threads would get unequal shares */
 }
 
+static int has_few_rows(const cnn_matmul *d)
+{
+    return d->m <= 4 * cnn_k->mr_max[cnn_k->nv_max];
+}
+
 /* Few rows do not repay packing B; its whole panels are then read in place. */
 static int reads_plain(const cnn_matmul *d)
 {
-    return !d->packed && !d->tb && d->m <= 4 * cnn_k->mr_max[cnn_k->nv_max];
+    return !d->packed && !d->tb && has_few_rows(d);
+}
+
+/* Rows of A whose distance is a multiple of 4 KB fall into one set of L1 each; where the product is wide enough to repay
+ * it they are copied to lie a cache line further apart. */
+static int rows_alias(const cnn_matmul *d)
+{
+    return !d->ta && d->k > 0 && d->k % 1024 == 0 && d->n >= WIDE && !has_few_rows(d);
+}
+
+static int64_t row_pitch(const cnn_matmul *d)
+{
+    return rows_alias(d) ? d->k + LANES : d->k;
 }
 
 static size_t table_bytes(const cnn_matmul *d)
@@ -28,8 +45,8 @@ static cnn_workspace matmul_workspace(const void *desc)
 {
     const cnn_matmul *d = desc;
     cnn_workspace w = {0, 3 * table_bytes(d)};
-    if (d->ta)
-        w.local += (size_t)(cnn_ceil_div(strip_rows(d), LANES) * LANES * d->k) * sizeof(float);
+    if (d->ta || rows_alias(d))
+        w.local += (size_t)(cnn_ceil_div(strip_rows(d), LANES) * LANES * row_pitch(d)) * sizeof(float);
     if (!d->packed)
         w.shared = (size_t)(d->k * cnn_packed_cols(d->n)) * sizeof(float);
     return w;
@@ -75,12 +92,17 @@ static void copy_lanes(const cnn_matmul *d, const float *a, int64_t m0, int64_t 
 }
 
 static void fill_rows(const cnn_matmul *d, cnn_strip *strip, const float *a, const float *addend, float *y, int64_t m0,
-                      float *lanes)
+                      float *copy)
 {
+    const int64_t pitch = row_pitch(d);
     if (d->ta)
-        copy_lanes(d, a, m0, strip->m, lanes);
+        copy_lanes(d, a, m0, strip->m, copy);
+    for (int64_t i = 0; rows_alias(d) && i < strip->m; i++)
+        cnn_copy(copy + i * pitch, a + (m0 + i) * d->k, d->k);
     for (int64_t i = 0; i < strip->m; i++) {
-        strip->rows[i] = d->ta ? lanes + i / LANES * LANES * d->k + i % LANES : a + (m0 + i) * d->k;
+        strip->rows[i] = d->ta           ? copy + i / LANES * LANES * d->k + i % LANES
+                         : rows_alias(d) ? copy + i * pitch
+                                         : a + (m0 + i) * d->k;
         strip->c[i] = y + (m0 + i) * d->n;
         if (strip->addend)
             strip->addend[i] = addend + (m0 + i) * d->n;
@@ -92,13 +114,13 @@ static void multiply(const cnn_matmul *d, cnn_strip *strip, const float *a, cons
                      const cnn_team *team)
 {
     const int64_t height = strip_rows(d), strips = cnn_ceil_div(d->m, height), panels = cnn_panel_count(d->n);
-    float *lanes = (float *)(team->local + 3 * table_bytes(d));
+    float *copy = (float *)(team->local + 3 * table_bytes(d));
     int64_t lo, hi;
     cnn_team_range(team, strips * panels, &lo, &hi);
     while (lo < hi) {
         const int64_t s = lo / panels, first = lo % panels, last = cnn_min(panels, first + hi - lo);
         strip->m = cnn_min(height, d->m - s * height);
-        fill_rows(d, strip, a, addend, y, s * height, lanes);
+        fill_rows(d, strip, a, addend, y, s * height, copy);
         cnn_strip_sweep(strip, first, last);
         lo += last - first;
     }
