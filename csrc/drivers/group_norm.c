@@ -66,9 +66,9 @@ static void run(const work_t *w, cnn_team *team, void (*first)(const work_t *w, 
                 void (*between)(const work_t *w, int64_t image), void (*last)(const work_t *w, int64_t item))
 {
     const int together = w->d->n < team->size;
-    int64_t images = together ? 1 : w->d->n, parts = w->d->n * w->blocks, lo, hi;
+    int64_t parts = w->d->n * w->blocks, lo, hi;
     if (!together) {
-        cnn_team_range(team, images, &lo, &hi);
+        cnn_team_range(team, w->d->n, &lo, &hi);
         for (int64_t image = lo; image < hi; image++) {
             for (int64_t b = 0; b < w->blocks; b++)
                 first(w, image * w->blocks + b);

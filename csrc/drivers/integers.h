@@ -19,6 +19,14 @@ static inline int64_t cnn_ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
+/* The size of as few and as equal parts of `total` as have at most `most` each, at least 1: unequal parts would leave a
+ * thread without work. */
+static inline int64_t cnn_equal_part(int64_t total, int64_t most)
+{
+    const int64_t parts = cnn_ceil_div(total, cnn_max(most, 1));
+    return cnn_max(1, cnn_ceil_div(total, cnn_max(parts, 1)));
+}
+
 static inline int64_t cnn_limited(int64_t x, int64_t lo, int64_t hi)
 {
     return x < lo ? lo : x > hi ? hi : x;

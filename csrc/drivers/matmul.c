@@ -9,8 +9,7 @@ static int64_t strip_rows(const cnn_matmul *d)
     const int64_t depth = d->k < CNN_DEEP ? cnn_max(d->k, 1) : CNN_DEPTH, fit = STRIP_BYTES / (4 * depth);
     const int64_t spread = cnn_ceil_div(d->m * cnn_panel_count(d->n), WANTED_UNITS);
     const int64_t most = cnn_max(cnn_min(fit, spread), 4 * cnn_k->mr_max[cnn_k->nv_max]);
-    const int64_t strips = cnn_max(1, cnn_ceil_div(d->m, most));
-    return cnn_max(1, cnn_ceil_div(d->m, strips)); /* of one height, or threads would get unequal shares */
+    return cnn_equal_part(d->m, most);
 }
 
 static int has_few_rows(const cnn_matmul *d)
@@ -91,18 +90,29 @@ static void copy_lanes(const cnn_matmul *d, const float *a, int64_t m0, int64_t 
             cnn_copy(out + i * LANES, a + i * d->m + m0 + first, cnn_min(LANES, m - first));
 }
 
+static void copy_rows(const cnn_matmul *d, const float *a, int64_t m0, int64_t m, float *out)
+{
+    for (int64_t i = 0; i < m; i++)
+        cnn_copy(out + i * row_pitch(d), a + (m0 + i) * d->k, d->k);
+}
+
+/* Where row i of the strip from row m0 on begins. */
+static const float *row_of(const cnn_matmul *d, const float *a, const float *copy, int64_t m0, int64_t i)
+{
+    if (d->ta)
+        return copy + i / LANES * LANES * d->k + i % LANES;
+    return rows_alias(d) ? copy + i * row_pitch(d) : a + (m0 + i) * d->k;
+}
+
 static void fill_rows(const cnn_matmul *d, cnn_strip *strip, const float *a, const float *addend, float *y, int64_t m0,
                       float *copy)
 {
-    const int64_t pitch = row_pitch(d);
     if (d->ta)
         copy_lanes(d, a, m0, strip->m, copy);
-    for (int64_t i = 0; rows_alias(d) && i < strip->m; i++)
-        cnn_copy(copy + i * pitch, a + (m0 + i) * d->k, d->k);
+    else if (rows_alias(d))
+        copy_rows(d, a, m0, strip->m, copy);
     for (int64_t i = 0; i < strip->m; i++) {
-        strip->rows[i] = d->ta           ? copy + i / LANES * LANES * d->k + i % LANES
-                         : rows_alias(d) ? copy + i * pitch
-                                         : a + (m0 + i) * d->k;
+        strip->rows[i] = row_of(d, a, copy, m0, i);
         strip->c[i] = y + (m0 + i) * d->n;
         if (strip->addend)
             strip->addend[i] = addend + (m0 + i) * d->n;

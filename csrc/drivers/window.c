@@ -45,10 +45,8 @@ cnn_window_strip cnn_window_rows(const cnn_window *win, int64_t rows, int padded
     cnn_window_strip s = {.padded = padded || is_copied(win)};
     s.pitch = !s.padded ? win->c : win->block ? win->block : win->depth;
     s.copy_w = row_cells(win, s.padded);
-    s.rows = cnn_limited(rows, 1, cnn_max(all_rows(win), 1));
+    s.rows = cnn_equal_part(all_rows(win), rows);
     s.count = cnn_ceil_div(all_rows(win), s.rows);
-    s.rows = cnn_max(
-        1, cnn_ceil_div(all_rows(win), cnn_max(s.count, 1))); /* of one height, or threads would get unequal shares */
     const int joined = win->gap_w == 1 && win->depth == s.pitch;
     s.runs = win->taps_f * win->taps_h * (joined ? 1 : win->taps_w);
     s.kc = joined ? win->taps_w * win->depth : win->depth;
@@ -99,19 +97,18 @@ static inline __attribute__((always_inline)) void copy_blocks(int64_t pitch, con
     }
 }
 
-/* Copy `cells` cells, or fill with zeros where x is NULL. */
+static void zero_cells(const cnn_window *win, const cnn_window_strip *strip, int64_t cells, float *out)
+{
+    for (int64_t first = 0; first < win->depth; first += strip->pitch, out += strip->plane)
+        memset(out, 0, (size_t)(cells * strip->pitch) * sizeof(float));
+}
+
 static void copy_cells(const cnn_window *win, const cnn_window_strip *strip, const float *x, int64_t cells, float *out)
 {
     const int64_t pitch = strip->pitch, depth = win->depth;
-    for (int64_t first = 0; first < depth && !x; first += pitch, out += strip->plane)
-        memset(out, 0, (size_t)(cells * pitch) * sizeof(float));
-    if (!x)
-        return;
-    if (pitch == win->c) {
+    if (pitch == win->c)
         memcpy(out, x, (size_t)(cells * pitch) * sizeof(float));
-        return;
-    }
-    if (pitch == 8 && depth % 8 == 0)
+    else if (pitch == 8 && depth % 8 == 0)
         copy_blocks(8, win, strip, x, cells, out);
     else if (pitch == 16 && depth % 16 == 0)
         copy_blocks(16, win, strip, x, cells, out);
@@ -124,9 +121,9 @@ static void copy_row(const cnn_window *win, const cnn_window_strip *strip, const
 {
     const int64_t cells = strip->copy_w, skip = cnn_max(-left, 0), before = cnn_limited(left, 0, cells);
     const int64_t body = cnn_max(0, cnn_min(win->w - skip, cells - before)), end = before + body;
-    copy_cells(win, strip, NULL, before, out);
+    zero_cells(win, strip, before, out);
     copy_cells(win, strip, row + skip * win->c, body, out + before * strip->pitch);
-    copy_cells(win, strip, NULL, cells - end, out + end * strip->pitch);
+    zero_cells(win, strip, cells - end, out + end * strip->pitch);
 }
 
 /* Rows of one frame, from y0 on; those outside are zeros. */
@@ -135,7 +132,7 @@ static void copy_rows(const cnn_window *win, const cnn_window_strip *strip, cons
 {
     for (int64_t y = y0; y < y0 + rows; y++, out += strip->copy_w * strip->pitch) {
         if (y < 0 || y >= win->h)
-            copy_cells(win, strip, NULL, strip->copy_w, out);
+            zero_cells(win, strip, strip->copy_w, out);
         else
             copy_row(win, strip, frame + y * win->w * win->c, -win->first_w, out);
     }
@@ -148,7 +145,7 @@ static void copy_frames(const cnn_window *win, const cnn_window_strip *strip, co
     for (int64_t i = 0; i < win->taps_f; i++, out += strip->frame * strip->pitch) {
         const int64_t z = z0 + i * win->gap_f;
         if (z < 0 || z >= win->f)
-            copy_cells(win, strip, NULL, rows * strip->copy_w, out);
+            zero_cells(win, strip, rows * strip->copy_w, out);
         else
             copy_rows(win, strip, image + z * win->h * win->w * win->c, y0, rows, out);
     }
