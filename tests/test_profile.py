@@ -226,6 +226,12 @@ def test_long_names_keep_their_end():
     assert "…" in text and "layer_end " in text and max(map(len, text.splitlines())) == 80
 
 
+def test_a_profile_of_training_leaves_what_compile_was_told(model):
+    model.compile("sgd", "mse", recompute=True)
+    profile(model, training=True, runs=1)
+    assert model._recompute and isinstance(model.optimizer, keras.optimizers.SGD)
+
+
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,8 @@
 """The networks, written once against Keras's interface: each function takes the module that offers it.
 
 Strides come with an explicit and symmetric ZeroPadding2D, as PyTorch has no other; "same" is used where it means that.
+Nothing here imports cnnengine, as the other engines' processes read this too; hence the first two stand in its examples
+again.
 """
 
 from collections.abc import Callable

@@ -21,12 +21,10 @@ LEAST_GAIN = 0.05  # of the bytes moved, for which pieces are worth their steps
 
 @dataclass(frozen=True)
 class Section:
-    """Nodes that run `rounds` times, each time for the next `samples` of the batch, beginning with sample `first`."""
+    """Nodes that run `rounds` times, each time for the next samples of the batch."""
 
     nodes: list
     rounds: int = 1
-    samples: int = 0
-    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def in_pieces(graph):
     pieces, sections = {}, []
     for first, n, times in ((0, samples, rounds), (rounds * samples, rest, 1)):
         if n:
-            sections.append(Section(_for_samples(graph, run[:end], crossing, pieces, first, n), times, n, first))
+            sections.append(Section(_for_samples(graph, run[:end], crossing, pieces, first, n), times))
     views = [node for node in graph.nodes[:end] if node.op.is_view]
     return [*sections, Section([*views, *graph.nodes[end:]])], pieces, crossing
 
@@ -91,13 +89,14 @@ def _best_cut(graph, run, batch):
         data = sum(v.spec.nbytes for v in values if id(v) in has_samples)
         work.append((data // batch, sum(v.spec.nbytes for v in values if id(v) not in has_samples)))
     whole = sum(_moved(*one, batch, batch) for one in work)
-    best = (whole * (1 - LEAST_GAIN), 0, batch)
-    for samples in (1 << i for i in range((batch - 1).bit_length())):
-        cost = whole
+    least, best = whole * (1 - LEAST_GAIN), (0, batch)
+    for samples in (1 << i for i in reversed(range((batch - 1).bit_length()))):  # of equal cuts the largest pieces
+        moved = whole
         for end, one in enumerate(work, 1):
-            cost += _moved(*one, samples, batch) - _moved(*one, batch, batch)
-            best = min(best, (cost, end, -samples))
-    return best[1], abs(best[2])
+            moved += _moved(*one, samples, batch) - _moved(*one, batch, batch)
+            if moved < least:
+                least, best = moved, (end, samples)
+    return best
 
 
 def _moved(data, weights, samples, batch):

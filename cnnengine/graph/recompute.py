@@ -3,7 +3,7 @@
 A training step keeps every value that the gradients read, from the forward pass until its layer's turn in the backward
 pass. Cut into segments, only what one segment hands to a later one has to be kept; the rest of a segment is computed a
 second time from that when the backward pass comes to it (Chen et al. 2016, Training Deep Nets with Sublinear Memory
-Cost). The same operations on the same values give the same bits; the price is about one more forward pass.
+Cost). The same operations on the same values give the same bits; the price is at most one more forward pass.
 """
 
 from itertools import accumulate
@@ -24,8 +24,8 @@ def recompute_forward(graph):
     if not graph.forward:
         return graph
     forward, backward = graph.nodes[: graph.forward], graph.nodes[graph.forward :]
-    starts = _best_starts(graph, forward)
-    kept = _kept(graph, forward, starts)
+    readers = _readers(graph, forward)
+    kept = _kept(forward, readers, _best_starts(forward, readers))
     makers = {id(value): node for node in forward for value in node.outputs if id(value) not in kept}
     out, again = list(forward), {}
     for node in backward:
@@ -66,9 +66,9 @@ def _readers(graph, forward):
     return readers
 
 
-def _kept(graph, forward, starts):
+def _kept(forward, readers, starts):
     """Ids of the values that a later segment reads, that are small, or that the last segment makes."""
-    readers, kept = _readers(graph, forward), set()
+    kept = set()
     for place, node in enumerate(forward):
         end = next((start for start in starts if start > place), 0)
         for value in node.outputs:
@@ -77,24 +77,24 @@ def _kept(graph, forward, starts):
     return kept
 
 
-def _best_starts(graph, forward):
+def _best_starts(forward, readers):
     """Where segments start: the cut with which the least is kept at once, by estimate."""
     sizes = [sum(v.spec.nbytes for v in node.outputs) * (not node.op.is_view) for node in forward]
-    handed = _handed_over(graph, forward)
+    handed = _handed_over(forward, readers)
     cuts = [_starts(sizes, handed, count) for count in range(1, MOST_SEGMENTS + 1)]
-    return min(cuts, key=lambda starts: _held(graph, forward, sizes, starts))
+    return min(cuts, key=lambda starts: _held(forward, readers, sizes, starts))
 
 
-def _held(graph, forward, sizes, starts):
+def _held(forward, readers, sizes, starts):
     """Bytes kept from the forward pass, and of the largest segment while it is computed again."""
-    kept = _kept(graph, forward, starts)
+    kept = _kept(forward, readers, starts)
     whole = sum(v.spec.nbytes for node in forward for v in node.outputs if id(v) in kept and not node.op.is_view)
     return whole + max(sum(sizes[a:b]) for a, b in zip(starts, [*starts[1:], len(sizes)]))
 
 
-def _handed_over(graph, forward):
+def _handed_over(forward, readers):
     """For each place the bytes that are made before it and read by the forward pass from there on."""
-    change, readers = [0] * (len(forward) + 2), _readers(graph, forward)
+    change = [0] * (len(forward) + 2)
     for place, node in enumerate(forward):
         for value in node.outputs:
             change[place + 1] += value.spec.nbytes

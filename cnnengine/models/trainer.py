@@ -74,7 +74,7 @@ class Trainer:
             loss_weights: factor of each output's loss.
             metrics, weighted_metrics: names, Metrics or functions; the second use sample weights.
             recompute: train with less memory: what the gradients need of the forward pass is not all kept but partly
-                computed a second time. The same bits, for about a third more time. Not in Keras, and not saved.
+                computed a second time. The same bits, for up to one more forward pass. Not in Keras, and not saved.
             run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for Keras's sake, without effect.
 
         Raises:

@@ -3,8 +3,8 @@
 from math import prod
 
 from cnnengine.core.checks import checked_choice, checked_number
-from cnnengine.core.config import epsilon, standardize_data_format
 from cnnengine.core.config import epsilon as default_epsilon
+from cnnengine.core.config import standardize_data_format
 from cnnengine.core.errors import ConfigError, ShapeError
 from cnnengine.core.shapes import int_tuple
 from cnnengine.ops import arrays, math, pool2d
@@ -321,7 +321,7 @@ def categorical_crossentropy(target, output, from_logits=False, axis=-1):
         log_prob = log_softmax(output, axis)
     else:
         output = math.divide(output, math.sum(output, axis, keepdims=True))
-        log_prob = math.log(math.clip(output, epsilon(), 1.0 - epsilon()))
+        log_prob = math.log(math.clip(output, default_epsilon(), 1.0 - default_epsilon()))
     return math.negative(math.sum(math.multiply(target, log_prob), axis))
 
 
@@ -346,7 +346,7 @@ def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1):
     logits = output if from_logits else _logits_behind(output, SOFTMAX)
     if logits is None:
         output = math.divide(output, math.sum(output, -1, keepdims=True))
-        logits = math.log(math.clip(output, epsilon(), 1.0 - epsilon()))
+        logits = math.log(math.clip(output, default_epsilon(), 1.0 - default_epsilon()))
     return softmax_crossentropy(logits, target, sparse=True)
 
 
@@ -365,7 +365,7 @@ def binary_crossentropy(target, output, from_logits=False):
     logits = output if from_logits else _sigmoid_argument(output)
     if logits is not None:  # softplus(x) - x * t = max(x, 0) - x * t + log(1 + e**-|x|)
         return math.subtract(unary("softplus", logits), math.multiply(logits, target))
-    output = math.clip(output, epsilon(), 1.0 - epsilon())
+    output = math.clip(output, default_epsilon(), 1.0 - default_epsilon())
     log_1 = math.multiply(target, math.log(output))
     log_0 = math.multiply(math.subtract(1.0, target), math.log(math.subtract(1.0, output)))
     return math.negative(math.add(log_1, log_0))

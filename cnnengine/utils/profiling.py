@@ -179,7 +179,8 @@ def _training_program(model, arrays):
     targets = [_target(loss, y.shape) for loss, y in zip(model._compiled_loss.losses, outputs)]
     program, inputs = model._step_program(x, _as_given(targets), None, True)
     # Losses and metrics may depend on the shapes of targets, which are guessed here: let the first real ones decide.
-    return program, inputs, (lambda: model.compile(**model._compile_args)) if fresh else lambda: None
+    again = model._compile_args | {"recompute": model._recompute}
+    return program, inputs, (lambda: model.compile(**again)) if fresh else lambda: None
 
 
 def _target(loss, shape):
