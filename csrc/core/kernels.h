@@ -12,7 +12,7 @@ typedef struct cnn_bounds {
     float low, high;
 } cnn_bounds;
 
-/* What happens to a tile of the product before it is stored. */
+/* What happens to a tile of the product before it is stored, and what is fetched meanwhile. */
 typedef struct cnn_epilogue {
     int64_t first, cols;        /* columns [first, first + cols) of the rows c; cols < nv * vl on the last panel */
     const float *bias;          /* one a column of the row, or NULL */
@@ -20,7 +20,9 @@ typedef struct cnn_epilogue {
     cnn_bounds bounds;
     int64_t act; /* after it: a line of unary.def, 0: none */
     float alpha, beta;
-    int accumulate; /* add to what c holds */
+    int accumulate;    /* add to what c holds */
+    const char *next;  /* memory that is wanted after this tile, so that it comes while the tile is computed: ... */
+    int64_t next_step; /* ... a line at each step of the sum, this many bytes further on */
 } cnn_epilogue;
 
 /* C[mr][nv * vl] = sum over runs t and i < kc of (rows[r] + run[t])[i * a_step] * b[t * kc + i][...], then the

@@ -58,6 +58,22 @@ static int64_t panel_count(const cnn_conv_problem *p)
     return p->width ? p->out_cols / cnn_k->vl : cnn_panel_count(p->out_cols);
 }
 
+/* The unit at place x of `units` for each of all rows: strips may differ in their rows, and count for as much. */
+static int64_t unit_at(const cnn_conv_problem *p, int64_t units, int64_t x)
+{
+    const int64_t rows = p->win.n * p->win.o * p->win.p, strip = x / units / p->cut.rows, row = strip * p->cut.rows;
+    const int64_t height = cnn_min(p->cut.rows, rows - row);
+    return strip * units + (height > 0 ? (x - row * units) / height : 0);
+}
+
+/* The thread's units of (strip, unit). */
+static void share(const cnn_conv_problem *p, int64_t units, const cnn_team *team, int64_t *lo, int64_t *hi)
+{
+    cnn_team_range(team, p->win.n * p->win.o * p->win.p * units, lo, hi);
+    *lo = unit_at(p, units, *lo);
+    *hi = unit_at(p, units, *hi);
+}
+
 /* The thread's share of strip x (group, panel). */
 void cnn_conv_solve(const cnn_conv_problem *p, const float *in, float *out, const cnn_team *team)
 {
@@ -79,7 +95,7 @@ void cnn_conv_solve(const cnn_conv_problem *p, const float *in, float *out, cons
                        .beta = p->beta};
     const int64_t panels = panel_count(p), rows = p->win.n * p->win.o * p->win.p;
     int64_t lo, hi;
-    cnn_team_range(team, p->cut.count * p->groups * panels, &lo, &hi);
+    share(p, p->groups * panels, team, &lo, &hi);
     cnn_window_runs(&p->win, &p->cut, run);
     while (lo < hi) { /* of one strip and group */
         const int64_t s = lo / (p->groups * panels), group = lo / panels % p->groups;

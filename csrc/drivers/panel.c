@@ -91,15 +91,28 @@ static piece_t piece_of(const cnn_strip *s, int64_t j)
                          .act = cnn_act_after_bounds(s->act),
                          .alpha = (float)s->alpha,
                          .beta = (float)s->beta,
-                         .accumulate = s->accumulate};
+                         .accumulate = s->accumulate,
+                         .next = (const char *)p.b};
     return p;
 }
 
-static void sweep_panel(const cnn_strip *s, int64_t j)
+/* What is read after panel j of [lo, hi): the next panel or, after the last, the first one's rows of the sum's next part. */
+static const float *after(const cnn_strip *s, int64_t j, int64_t lo, int64_t hi)
+{
+    const int64_t rows = s->runs * s->kc;
+    if (j + 1 < hi)
+        return piece_of(s, j + 1).b;
+    return s->k0 + rows < s->depth ? piece_of(s, lo).b + rows * cnn_panel_cols() : NULL;
+}
+
+/* Panels [lo, hi) one after the other, each while the one after it comes from memory. */
+static void sweep_panel(const cnn_strip *s, int64_t j, const float *next)
 {
     piece_t p = piece_of(s, j);
-    const int64_t tiles = cnn_tile_count(s->m, p.panel.nv);
-    for (int64_t i = 0, m0 = 0, height; i < tiles; i++, m0 += height) {
+    const int64_t tiles = cnn_tile_count(s->m, p.panel.nv), rows = s->runs * s->kc;
+    if (next && !s->b_step)
+        cnn_fetch(&p.e, next, p.b_step, tiles);
+    for (int64_t i = 0, m0 = 0, height; i < tiles; i++, m0 += height, p.e.next += rows * p.e.next_step) {
         height = cnn_tile_height(i, tiles, s->m);
         p.e.addend = s->addend ? s->addend + m0 : NULL;
         cnn_k->tile[p.panel.nv][height](s->runs, s->run, s->kc, s->rows + m0, s->a_step, p.b, p.b_step, s->c + m0,
@@ -116,8 +129,8 @@ static void sweep_part(const cnn_strip *s, int64_t lo, int64_t hi)
         cnn_k->tile_row(s->runs, s->run, s->kc, s->rows[0], s->a_step, p.b, p.b_step,
                         s->b_step ? cols : cols * s->depth, s->c[0], &p.e);
     }
-    for (; lo < hi; lo++)
-        sweep_panel(s, lo);
+    for (int64_t j = lo; j < hi; j++)
+        sweep_panel(s, j, after(s, j, lo, hi));
 }
 
 /* Rows [k0, k0 + runs * kc) of the whole strip's depth. The addend comes with the first part, for the results of the

@@ -55,6 +55,13 @@ typedef struct cnn_strip {
 enum { CNN_DEPTH = 512, CNN_DEEP = 2048 };
 void cnn_strip_sweep(const cnn_strip *strip, int64_t lo, int64_t hi);
 
+/* While `tiles` tiles of sums over `rows` rows are computed, fetch as many rows of `width` floats from `next` on. */
+static inline void cnn_fetch(cnn_epilogue *e, const float *next, int64_t width, int64_t tiles)
+{
+    e->next = (const char *)next;
+    e->next_step = cnn_ceil_div(width * (int64_t)sizeof(float), tiles);
+}
+
 /* m rows are cut into tiles of nearly equal height: how many, the height of tile i, and its rows [*lo, *hi). */
 int64_t cnn_tile_count(int64_t m, int nv);
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* A strip's input stays in L2 beside a panel of weights; enough strips that threads share evenly. */
-enum { STRIP_BYTES = 192 * 1024, STRIP_PIXELS = 1024, WANTED_UNITS = 8 };
+enum { STRIP_BYTES = 224 * 1024, STRIP_PIXELS = 1024, WANTED_UNITS = 8 };
 
 static int64_t extent(int64_t taps, int64_t gap)
 {
@@ -63,10 +63,18 @@ cnn_window_strip cnn_window_rows(const cnn_window *win, int64_t rows, int padded
     return s;
 }
 
+/* Bytes of the input that are read for an output row; of a deep sum for one part of it. */
+static int64_t row_bytes(const cnn_window *win)
+{
+    const int64_t taps = win->taps_f * win->taps_h * win->taps_w;
+    const int64_t cells = cnn_min(row_cells(win, is_copied(win)) * win->step_h * win->taps_f, win->q * taps);
+    const int64_t bytes = cells * win->depth * 4;
+    return taps * win->depth < CNN_DEEP ? bytes : cnn_min(bytes, win->q * CNN_DEPTH * 4);
+}
+
 cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels)
 {
-    const int64_t cells = row_cells(win, is_copied(win)) * win->step_h * win->taps_f;
-    const int64_t fit = cnn_min(STRIP_BYTES / cnn_max(cells * win->depth * 4, 1), STRIP_PIXELS / cnn_max(win->q, 1));
+    const int64_t fit = cnn_min(STRIP_BYTES / cnn_max(row_bytes(win), 1), STRIP_PIXELS / cnn_max(win->q, 1));
     const int64_t spread = cnn_ceil_div(all_rows(win) * panels, WANTED_UNITS);
     return cnn_window_rows(win, cnn_min(cnn_max(fit, 1), spread), 0);
 }

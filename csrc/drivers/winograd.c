@@ -135,6 +135,22 @@ static void open_scratch(const cnn_winograd *g, const cut_t *t, const scratch_t 
     }
 }
 
+static const float *filters_of(const cnn_winograd *g, const cut_t *t, int64_t position, int64_t j)
+{
+    const cnn_panel panel = cnn_panel_at(j, g->k);
+    return g->filters + (panel.first * t->positions + position * panel.nv * cnn_k->vl) * g->depth;
+}
+
+/* The filters that are read next, of the next panel or position, or of the next band. */
+static const float *after(const cnn_winograd *g, const cut_t *t, int64_t position, int64_t j, int64_t lo, int64_t hi)
+{
+    if (j + 1 < hi)
+        return filters_of(g, t, position, j + 1);
+    if (position + 1 < t->positions)
+        return filters_of(g, t, position + 1, lo);
+    return hi < cnn_panel_count(g->k) ? filters_of(g, t, 0, hi) : g->filters;
+}
+
 /* Products of the block's m tiles with the panels [lo, hi) of a band, position by position: the position's part of V
  * goes to L1 and serves all of them. */
 static void multiply(const cnn_winograd *g, const cut_t *t, const scratch_t *s, int64_t lo, int64_t hi, int64_t m)
@@ -144,10 +160,11 @@ static void multiply(const cnn_winograd *g, const cut_t *t, const scratch_t *s, 
         for (int64_t j = lo; j < hi; j++) {
             const cnn_panel panel = cnn_panel_at(j, g->k);
             const int64_t width = (int64_t)panel.nv * cnn_k->vl, tiles = cnn_tile_count(m, panel.nv);
-            const float *filters = g->filters + (panel.first * t->positions + position * width) * g->depth;
+            const float *filters = filters_of(g, t, position, j);
             const int64_t offset = position * t->v_step;
-            const cnn_epilogue e = {.first = position * t->m_step + panel.first - band, .cols = width};
-            for (int64_t i = 0, row = 0, height; i < tiles; i++, row += height) {
+            cnn_epilogue e = {.first = position * t->m_step + panel.first - band, .cols = width};
+            cnn_fetch(&e, after(g, t, position, j, lo, hi), width, tiles);
+            for (int64_t i = 0, row = 0, height; i < tiles; i++, row += height, e.next += g->depth * e.next_step) {
                 height = cnn_tile_height(i, tiles, m);
                 cnn_k->tile[panel.nv][height](1, &offset, g->depth, s->row + row, 1, filters, width, s->product + row,
                                               &e);

@@ -154,9 +154,12 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
                                  const cnn_epilogue *e)                                                                \
     {                                                                                                                  \
         START(MR, NV)                                                                                                  \
+        const char *next = e->next;                                                                                    \
+        const int64_t next_step = e->next_step;                                                                        \
         for (int64_t t = 0; t < runs; t++) {                                                                           \
-            ROWS_##MR(POINTER) for (int64_t i = 0, at = 0; i < kc; i++, at += a_step, b += b_step)                     \
+            ROWS_##MR(POINTER) for (int64_t i = 0, at = 0; i < kc; i++, at += a_step, b += b_step, next += next_step)  \
             {                                                                                                          \
+                __builtin_prefetch(next, 0, 2);                                                                        \
                 B_##NV(LOAD_B) ROWS_##MR(STEP_##NV)                                                                    \
             }                                                                                                          \
         }                                                                                                              \
