@@ -35,10 +35,6 @@ typedef void (*cnn_tile_fn)(int64_t runs, const int64_t *run, int64_t kc, const 
 typedef void (*cnn_tile_row_fn)(int64_t runs, const int64_t *run, int64_t kc, const float *row, int64_t a_step,
                                 const float *b, int64_t b_step, int64_t panel_step, float *c, const cnn_epilogue *e);
 
-/* The same with A read at a table of offsets: element i of row r is rows[r][index[i]]. */
-typedef void (*cnn_tile_index_fn)(int64_t k, const int64_t *index, const float *const *rows, const float *b,
-                                  int64_t b_step, float *const *c, const cnn_epilogue *e);
-
 /* Lines of a depthwise convolution: pixel u of line v is the sum over rows i and taps j, as far as its cell is inside,
  * of x[v * x_line + i * x_row + (first + u * step + j) * pitch] * w[i * w_row + j * w_step], stored at y[v * y_line + u
  * * y_step]; each for `channels` channels. Lines have `cells` cells. */
@@ -73,7 +69,6 @@ typedef struct cnn_kernels {
     int mr_max[CNN_MAX_NV + 1]; /* rows of the tallest tile for a panel of nv vectors */
     cnn_tile_fn tile[CNN_MAX_NV + 1][CNN_MAX_MR + 1];
     cnn_tile_row_fn tile_row;
-    cnn_tile_index_fn tile_index[CNN_MAX_NV + 1][CNN_MAX_MR + 1];
 #define KERNEL(name, arguments) void(*name) arguments;
 #include "core/kernels.def"
 #undef KERNEL

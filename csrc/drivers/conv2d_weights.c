@@ -1,68 +1,80 @@
-/* Backward pass of the convolution for the weights, by the window of the forward pass:
- * dw[tap, c][k] = sum over pixels of x[pixel, tap][c] dy[pixel][k]
+/* Backward pass of the convolution for the weights, a matrix product over pixels:
  *
- * Strips of pixels are summed one after the other. Of a strip, a panel of dy is packed to lie in L1, and x is copied
- * into blocks of few channels, [block][cell][lane]: a block serves all taps from L1. Read where they lie, both would
- * have the pitch of a pixel, a multiple of 1 KB in most networks, which maps them to a few sets of the cache. */
+ *     dw[row][k] = sum over pixels of (the pixel's window)[row] dy[pixel][k]
+ *
+ * with a row for each tap and channel. Strips of pixels are summed one after the other. Of a strip the team packs dy, and
+ * each thread gathers what the rows of its results read, a block of rows at a time, [pixel][row]: both then lie as the
+ * tile reads them. Where they are, they have the pitch of a pixel, in most networks a multiple of 1 KB, which maps them
+ * to a few sets of the cache. Of the first layer, a few channels under many taps, a copy of the strip with its padding
+ * serves all rows instead. */
 #include "drivers/conv2d.h"
 #include "drivers/narrow.h"
 
 enum {
-    LANES = 16,     /* channels of a block: a cache line of each cell */
-    BAND_COLS = 64, /* columns of dy that are packed together */
-    PIXELS = 512,   /* of a strip: fewer, and loading and storing tiles of dw shows */
+    LANES = 16,      /* rows of a block at most: a cache line of each pixel */
+    FEW = 8,         /* channels of which a strip is copied */
+    TOGETHER = 4,    /* blocks that are gathered at a time */
+    BAND_COLS = 512, /* columns for which a block is gathered once */
+    PIXELS = 512,    /* of a strip: fewer, and loading and storing tiles of dw shows */
 };
 
-/* Rows of dw are counted by (block, tap, lane), its columns are filters. */
 typedef struct {
-    cnn_conv_problem p;
-    int64_t taps, pitch, blocks; /* floats of a cell in a block, blocks of a group */
-    int64_t panels, tiles;       /* of a group; of a block in a panel */
-    int64_t band, bands;         /* panels that are packed together, such bands of a group */
-    int64_t cells;               /* that the copy of a strip can have */
-    int in_place;                /* the window's own copy is the one block */
+    cnn_window win;
+    int64_t groups, kg, k;       /* groups, filters of a group and of all */
+    int64_t runs, kc;            /* values of a window that lie together in x: those of a row of taps, or of one tap */
+    int64_t blocks;              /* of a group */
+    int64_t panels, band, bands; /* panels of a group, those of a band, and bands */
+    int64_t tiles;               /* of a block in a panel */
+    int64_t lines, strips;       /* output rows of a strip, and strips */
+    int copied;                  /* whether rows are read from a copy of the strip, cut so: */
+    cnn_window_strip cut;
 } weights_t;
+
+/* Floats of a strip's packed dy. */
+static int64_t packed_size(const weights_t *g)
+{
+    return g->groups * g->lines * g->win.q * cnn_packed_cols(g->kg);
+}
 
 static weights_t weights_problem(const cnn_conv2d *d)
 {
-    weights_t g = {.p = cnn_conv_groups(d), .taps = d->t * d->r * d->s};
-    const int64_t depth = g.p.win.depth, kg = g.p.out_cols;
-    g.p.cut = cnn_window_rows(&g.p.win, PIXELS / cnn_max(d->q, 1), g.taps > 1);
-    g.pitch = cnn_min(depth, LANES);
-    g.blocks = cnn_ceil_div(depth, LANES);
-    g.panels = cnn_panel_count(kg);
-    const int64_t rows = g.taps * g.pitch;
-    g.tiles = cnn_tile_count(rows, cnn_panel_at(0, kg).nv);
-    g.tiles = cnn_max(g.tiles, cnn_tile_count(rows, cnn_panel_at(g.panels - 1, kg).nv)); /* one cut for all panels */
-    g.band = cnn_max(1, BAND_COLS / cnn_panel_cols());
+    const cnn_conv_problem p = cnn_conv_groups(d);
+    weights_t g = {.win = p.win, .groups = d->groups, .kg = p.out_cols, .k = d->k};
+    const int joined = g.win.gap_w == 1 && g.win.depth == g.win.c;
+    g.runs = d->t * d->r * (joined ? 1 : d->s);
+    g.kc = g.win.depth * (joined ? d->s : 1);
+    g.blocks = cnn_ceil_div(g.runs * g.kc, LANES);
+    g.panels = cnn_panel_count(g.kg);
+    g.band = cnn_equal_part(g.panels, BAND_COLS / cnn_panel_cols());
     g.bands = cnn_ceil_div(g.panels, g.band);
-    g.cells = g.taps > 1 ? (int64_t)g.p.cut.copy_bytes / (4 * depth) : cnn_conv_pixels(&g.p);
-    g.in_place = g.taps > 1 && g.pitch == depth;
+    g.tiles = cnn_tile_count(LANES, cnn_panel_at(0, g.kg).nv);
+    g.tiles = cnn_max(g.tiles, cnn_tile_count(LANES, cnn_panel_at(g.panels - 1, g.kg).nv)); /* one cut for all panels */
+    const int64_t lines = g.win.n * g.win.o * g.win.p;
+    g.lines = cnn_equal_part(lines, PIXELS / cnn_max(g.win.q, 1));
+    g.strips = cnn_ceil_div(lines, g.lines);
+    g.copied = d->groups == 1 && d->c <= FEW && d->t * d->r * d->s > 1;
+    if (g.copied)
+        g.cut = cnn_window_rows(&g.win, g.lines, 1);
     return g;
 }
 
-/* A thread's scratch, in this order behind the window's copy. */
+/* A thread's scratch for a copied strip: the copy, the base of each pixel, offsets of the strip's lines and of runs. */
 typedef struct {
     float *copy;
     const float **bases;
-    int64_t *index, *tap; /* floats to a pixel's cell, and from there to a tap's, in a block */
-    float *panels, *x;
+    int64_t *line, *run;
     size_t bytes;
-} scratch_t;
+} copy_t;
 
-static scratch_t scratch_of(const weights_t *g, char *local)
+static copy_t copy_of(const weights_t *g, char *local)
 {
-    const size_t table = cnn_conv_table_bytes(&g->p),
-                 panels = (size_t)(g->band * cnn_conv_pixels(&g->p) * cnn_panel_cols()) * 4;
-    scratch_t s = {.copy = (float *)local};
-    size_t at = g->p.cut.copy_bytes;
-    s.bases = (const float **)(local + at);
-    s.index = (int64_t *)(local + (at += table));
-    s.tap = (int64_t *)(local + (at += table));
-    s.panels = (float *)(local + (at += cnn_align64((size_t)g->taps * sizeof(int64_t))));
-    s.x = (float *)(local + (at += cnn_align64(panels)));
-    s.bytes = at + (g->in_place ? 0 : (size_t)(g->blocks * g->cells * g->pitch) * sizeof(float));
-    return s;
+    const size_t bases = cnn_align64((size_t)(g->lines * g->win.q) * sizeof(void *)), at = g->cut.copy_bytes + bases;
+    const size_t lines = cnn_align64((size_t)g->lines * sizeof(int64_t));
+    return (copy_t){.copy = (float *)local,
+                    .bases = (const float **)(local + g->cut.copy_bytes),
+                    .line = (int64_t *)(local + at),
+                    .run = (int64_t *)(local + at + lines),
+                    .bytes = at + lines + cnn_align64((size_t)g->runs * sizeof(int64_t))};
 }
 
 cnn_workspace cnn_conv2d_bwd_weights_workspace(const void *desc)
@@ -75,113 +87,202 @@ cnn_workspace cnn_conv2d_bwd_weights_workspace(const void *desc)
     if (cnn_narrow_applies_to_weights(d))
         return (cnn_workspace){0, cnn_narrow_weights_bytes(d)};
     const weights_t g = weights_problem(d);
-    return (cnn_workspace){0, scratch_of(&g, NULL).bytes};
+    return (cnn_workspace){(size_t)packed_size(&g) * sizeof(float),
+                           g.copied ? copy_of(&g, NULL).bytes
+                                    : (size_t)(g.lines * g.win.q * TOGETHER * LANES) * sizeof(float)};
 }
 
-/* The strip at hand. */
+/* Memory that is fetched beside the tiles of a strip. */
 typedef struct {
-    scratch_t at;
-    const float *x;
-    int64_t g0, g1;  /* its output rows, counted over all images */
-    int64_t m;       /* pixels */
-    const float *dy; /* its first pixel */
-    int64_t group;   /* whose blocks are in x, or -1 */
-    int64_t band;    /* which one, counted over all groups, is in panels, or -1 */
-    int accumulate;
-    int64_t ahead; /* rows of the next band that were asked for */
+    const char *from;
+    int64_t bytes;
+} ahead_t;
+
+/* The strip at hand: its output rows, counted over all images, its pixels, what was gathered and packed of it, and about
+ * what the thread will gather and pack of the next one. */
+typedef struct {
+    int64_t line, lines, m;
+    float *x, *dy;
+    ahead_t ahead[2];
 } strip_t;
 
-static void fill_taps(const weights_t *g, int64_t *tap)
+/* Part i of `parts`, or nothing after the last. */
+static ahead_t part_of(const float *a, int64_t size, int64_t i, int64_t parts)
 {
-    for (int64_t t = 0; t < g->taps; t++)
-        tap[t] = cnn_window_tap(&g->p.win, &g->p.cut, t) / g->p.cut.pitch * g->pitch;
+    const int64_t bytes = i < parts ? size * (int64_t)sizeof(float) / parts : 0;
+    return (ahead_t){(const char *)a + i * bytes, bytes};
 }
 
-/* Copy a group's channels into blocks: of a window of one tap only the pixels, else all cells. */
-static void fill_blocks(const weights_t *g, const strip_t *s)
+static strip_t strip_at(const weights_t *g, const float *x, const float *dy, int64_t i, const cnn_team *team)
 {
-    const int64_t cells = g->taps > 1 ? g->cells : s->m, depth = g->p.win.depth;
-    for (int64_t b = 0; b < g->blocks; b++) {
-        const int64_t lanes = cnn_min(LANES, depth - b * LANES);
-        float *out = s->at.x + b * g->cells * g->pitch;
-        for (int64_t i = 0; i < cells; i++, out += g->pitch)
-            cnn_copy(out, (g->taps > 1 ? s->at.copy + i * depth : s->at.bases[i]) + b * LANES, lanes);
+    const cnn_window *win = &g->win;
+    const int64_t lines = win->n * win->o * win->p, part = (i + 1) * team->size + team->id;
+    strip_t s = {.line = i * g->lines, .x = (float *)team->local, .dy = (float *)team->shared};
+    s.lines = cnn_min(g->lines, lines - s.line);
+    s.m = s.lines * win->q;
+    s.ahead[0] = part_of(x, win->n * win->f * win->h * win->w * win->c, part, g->strips * team->size);
+    s.ahead[1] = part_of(dy, lines * win->q * g->k, part, g->strips * team->size);
+    return s;
+}
+
+/* Pack the thread's share of a strip's pixels. */
+static void pack_strip(const weights_t *g, const strip_t *s, const float *dy, const cnn_team *team)
+{
+    int64_t lo, hi;
+    cnn_team_range(team, s->m, &lo, &hi);
+    dy += (s->line * g->win.q + lo) * g->k;
+    for (int64_t group = 0; group < g->groups; group++)
+        cnn_pack(dy + group * g->kg, hi - lo, g->kg, g->k, 1, s->dy + group * s->m * cnn_packed_cols(g->kg), lo, s->m,
+                 0, g->panels);
+}
+
+/* The row of the input in which the windows of output row `line` have a run. */
+typedef struct {
+    int inside;
+    int64_t row; /* counted over all images */
+    int64_t at;  /* where the first pixel's run begins in it */
+} source_t;
+
+static source_t source_of(const cnn_window *win, int64_t line, int64_t run, int64_t runs)
+{
+    const int64_t beside = runs / (win->taps_f * win->taps_h), taps = run / beside; /* runs in a row of taps */
+    const int64_t frame = line / win->p,
+                  y = line % win->p * win->step_h + win->first_h + taps % win->taps_h * win->gap_h;
+    const int64_t z = frame % win->o * win->step_f + win->first_f + taps / win->taps_h * win->gap_f;
+    return (source_t){.inside = y >= 0 && y < win->h && z >= 0 && z < win->f,
+                      .row = (frame / win->o * win->f + z) * win->h + y,
+                      .at = (win->first_w + run % beside * win->gap_w) * win->c};
+}
+
+/* `rows` values of a pixel to the rows from `row` on of its blocks. */
+static inline void put_values(const float *x, int64_t row, int64_t rows, int64_t block_size, float *out)
+{
+    for (int64_t lanes; rows > 0; row += lanes, x += lanes, rows -= lanes) {
+        lanes = cnn_min(rows, LANES - row % LANES);
+        cnn_copy(out + row / LANES * block_size + row % LANES, x, lanes);
     }
 }
 
-/* Take up a group of the strip: its blocks, and where the windows of the pixels begin in them. */
-static void open_group(const weights_t *g, strip_t *s, int64_t group)
+/* The same of whole blocks, which is most of it. */
+static inline void put_blocks(const float *x, int64_t rows, int64_t block_size, float *out)
 {
-    const int64_t depth = g->p.win.depth;
-    cnn_window_bases(&g->p.win, &g->p.cut, s->x + group * depth, s->g0, s->g1, s->at.copy, s->at.bases);
-    for (int64_t i = 0; i < s->m; i++)
-        s->at.index[i] = g->taps > 1 ? (s->at.bases[i] - s->at.copy) / depth * g->pitch : i * g->pitch;
-    if (!g->in_place)
-        fill_blocks(g, s);
-    s->group = group;
+    for (int64_t i = 0; i < rows; i += LANES, out += block_size)
+        cnn_copy(out, x + i, LANES);
 }
 
-/* Pack the strip's dy for a band, counted over all groups. */
-static void pack_band(const cnn_conv2d *d, const weights_t *g, strip_t *s, int64_t band)
+/* The same of values that reach past one of the ends of their row x, and are zeros there. */
+static void put_border(const float *x, int64_t at, int64_t end, int64_t row, int64_t rows, int64_t block_size,
+                       float *out)
 {
-    const int64_t kg = g->p.out_cols, col = band % g->bands * g->band * cnn_panel_cols();
-    const int64_t cols = cnn_min(kg - col, g->band * cnn_panel_cols());
-    cnn_pack(s->dy + band / g->bands * kg + col, s->m, cols, d->k, 1, s->at.panels, 0, s->m, 0, cnn_panel_count(cols));
-    s->band = band;
-    s->ahead = 0;
+    for (int64_t i = 0; i < rows; i++, row++, at++)
+        out[row / LANES * block_size + row % LANES] = at >= 0 && at < end ? x[at] : 0.0f;
 }
 
-/* Ask for some rows of the band that comes after this one, so that they are in L2 when it is packed; called once a
- * tile. */
-static void look_ahead(const cnn_conv2d *d, const weights_t *g, strip_t *s)
+/* `rows` values of a run, from its value `first` on, for each pixel of the strip: rows from `row` on of the blocks. */
+static void gather_run(const weights_t *g, const strip_t *s, const float *x, int64_t run, int64_t first, int64_t row,
+                       int64_t rows)
 {
-    const int64_t next = (s->band + 1) % g->bands, lines = g->band * cnn_panel_cols() / LANES;
-    const int64_t until = cnn_min(s->m, s->ahead + 1 + s->m / (g->tiles * g->blocks * g->band));
-    const float *dy = s->dy + next * g->band * cnn_panel_cols() + (next == 0 ? s->m * d->k : 0);
-    for (; s->ahead < until; s->ahead++)
-        for (int64_t l = 0; l < lines; l++)
-            __builtin_prefetch(dy + s->ahead * d->k + l * LANES, 0, 2);
-}
-
-/* Rows [lo, hi) of a block. */
-static void weights_tile(const cnn_conv2d *d, const weights_t *g, const strip_t *s, int64_t block, cnn_panel panel,
-                         const float *dy, int64_t lo, int64_t hi, float *dw)
-{
-    const float *x = (g->in_place ? s->at.copy : s->at.x) + block * g->cells * g->pitch;
-    const int64_t depth = g->p.win.depth, lanes = cnn_min(LANES, depth - block * LANES);
-    const cnn_epilogue e = {.first = panel.first, .cols = panel.cols, .accumulate = s->accumulate};
-    const float *rows[CNN_MAX_MR];
-    float *c[CNN_MAX_MR];
-    int64_t tap = lo / lanes, lane = lo % lanes;
-    for (int64_t i = 0; i < hi - lo; i++) {
-        rows[i] = x + s->at.tap[tap] + lane;
-        c[i] = dw + (tap * depth + block * LANES + lane) * d->k;
-        if (++lane == lanes) {
-            lane = 0;
-            tap++;
+    const cnn_window *win = &g->win;
+    const int64_t block_size = s->m * LANES;
+    const int whole = row % LANES == 0 && rows % LANES == 0;
+    float *out = s->x;
+    for (int64_t line = s->line; line < s->line + s->lines; line++) {
+        const source_t from = source_of(win, line, run, g->runs);
+        const float *in = from.inside ? x + from.row * win->w * win->c : x;
+        const int64_t end = from.inside ? win->w * win->c : 0;
+        int64_t at = from.at + first;
+        for (int64_t q = 0; q < win->q; q++, at += win->step_w * win->c, out += LANES) {
+            if (at >= 0 && at + rows <= end && whole)
+                put_blocks(in + at, rows, block_size, out + row * s->m);
+            else if (at >= 0 && at + rows <= end)
+                put_values(in + at, row, rows, block_size, out);
+            else
+                put_border(in, at, end, row, rows, block_size, out);
         }
     }
-    cnn_k->tile_index[panel.nv][hi - lo](s->m, s->at.index, rows, dy, (int64_t)panel.nv * cnn_k->vl, c, &e);
 }
 
-/* Units [lo, hi) of (group, panel, block, tile) for the strip. */
-static void weights_strip(const cnn_conv2d *d, const weights_t *g, strip_t *s, int64_t lo, int64_t hi, float *dw)
+/* Rows [lo, hi) of a group, which may be of several runs. */
+static void gather(const weights_t *g, const strip_t *s, const float *x, int64_t lo, int64_t hi)
 {
-    const int64_t kg = g->p.out_cols;
-    for (int64_t u = lo; u < hi; u++) {
-        const int64_t block = u / g->tiles % g->blocks, unit = u / (g->tiles * g->blocks);
-        const int64_t group = unit / g->panels, j = unit % g->panels, band = group * g->bands + j / g->band;
-        if (s->group != group)
-            open_group(g, s, group);
-        if (s->band != band)
-            pack_band(d, g, s, band);
-        const int64_t rows = g->taps * cnn_min(LANES, g->p.win.depth - block * LANES);
-        const float *panel = s->at.panels + j % g->band * cnn_panel_cols() * s->m;
+    for (int64_t row = lo, rows; row < hi; row += rows) {
+        rows = cnn_min(hi - row, g->kc - row % g->kc);
+        gather_run(g, s, x, row / g->kc, row % g->kc, row - lo, rows);
+    }
+}
+
+/* How the tile reads the pixels of a strip: `runs` times kc of them, `step` floats apart. */
+typedef struct {
+    int64_t runs, kc, step;
+    const int64_t *run;
+} pixels_t;
+
+static pixels_t gathered_pixels(const strip_t *s)
+{
+    static const int64_t no_offset[1] = {0};
+    return (pixels_t){1, s->m, LANES, no_offset};
+}
+
+/* Copy the strip; each of its lines is a run of pixels. */
+static pixels_t copied_pixels(const weights_t *g, const strip_t *s, const float *x, const copy_t *t)
+{
+    cnn_window_bases(&g->win, &g->cut, x, s->line, s->line + s->lines, t->copy, t->bases);
+    cnn_window_runs(&g->win, &g->cut, t->run);
+    for (int64_t i = 0; i < s->lines; i++)
+        t->line[i] = t->bases[i * g->win.q] - t->bases[0];
+    return (pixels_t){s->lines, g->win.q, g->win.step_w * g->win.c, t->line};
+}
+
+/* The tile of `height` rows from dw on, and a part of what is ahead. */
+static void weights_tile(const weights_t *g, const pixels_t *p, const float *const *rows, int64_t height,
+                         cnn_panel panel, const float *dy, int accumulate, ahead_t ahead, float *dw)
+{
+    const cnn_epilogue e = {.first = panel.first,
+                            .cols = panel.cols,
+                            .accumulate = accumulate,
+                            .next = ahead.from,
+                            .next_step = cnn_ceil_div(ahead.bytes, p->runs * p->kc)};
+    float *c[CNN_MAX_MR];
+    for (int64_t i = 0; i < height; i++)
+        c[i] = dw + i * g->k;
+    cnn_k->tile[panel.nv][height](p->runs, p->run, p->kc, rows, p->step, dy, (int64_t)panel.nv * cnn_k->vl, c, &e);
+}
+
+/* What unit u of [lo, hi) fetches: units take turns with x and dy. */
+static ahead_t ahead_of(const strip_t *s, int64_t u, int64_t lo, int64_t hi)
+{
+    const ahead_t *all = &s->ahead[u % 2];
+    return (ahead_t){all->from + all->bytes * (u - lo) / (hi - lo), 2 * all->bytes / (hi - lo)};
+}
+
+/* Units [lo, hi) of (group, band, block, panel, tile) for the strip. */
+static void weights_strip(const weights_t *g, const strip_t *s, const float *x, int64_t lo, int64_t hi, float *dw)
+{
+    const int64_t in_block = g->band * g->tiles, all = g->runs * g->kc;
+    const copy_t copy = copy_of(g, (char *)s->x);
+    const pixels_t p = g->copied ? copied_pixels(g, s, x, &copy) : gathered_pixels(s);
+    for (int64_t u = lo, from = 0, until = 0; u < hi; u++) { /* blocks [from, until), counted on, are gathered */
+        const int64_t at = u / in_block, block = at % g->blocks, band = at / g->blocks, row = block * LANES;
+        const int64_t group = band / g->bands, j = band % g->bands * g->band + u / g->tiles % g->band;
+        if (j >= g->panels)
+            continue;
+        if (!g->copied && at >= until) {
+            from = at;
+            until = cnn_min(at + cnn_min(TOGETHER, g->blocks - block), cnn_ceil_div(hi, in_block));
+            gather(g, s, x + group * g->win.depth, row, cnn_min(row + (until - from) * LANES, all));
+        }
         int64_t first, last;
-        cnn_tile_at(u % g->tiles, g->tiles, rows, &first, &last);
-        if (first < last)
-            weights_tile(d, g, s, block, cnn_panel_at(j, kg), panel, first, last, dw + group * kg);
-        look_ahead(d, g, s);
+        cnn_tile_at(u % g->tiles, g->tiles, cnn_min(LANES, all - row), &first, &last);
+        if (first == last)
+            continue;
+        const float *rows[LANES];
+        for (int64_t i = first; i < last; i++)
+            rows[i - first] = g->copied ? copy.bases[0] + copy.run[(row + i) / g->kc] + (row + i) % g->kc
+                                        : s->x + (at - from) * s->m * LANES + i;
+        const cnn_panel panel = cnn_panel_at(j, g->kg);
+        const float *dy = s->dy + (group * cnn_packed_cols(g->kg) + panel.first) * s->m;
+        weights_tile(g, &p, rows, last - first, panel, dy, s->line > 0, ahead_of(s, u, lo, hi),
+                     dw + (row + first) * g->k + group * g->kg);
     }
 }
 
@@ -195,8 +296,7 @@ void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
         cnn_winograd_weights(&w, x, dy, dw, team);
         return;
     }
-    const int64_t rows = d->n * d->o * d->p;
-    if (rows * d->q == 0) {
+    if (d->n * d->o * d->p * d->q == 0) {
         if (team->id == 0)
             memset(dw, 0, (size_t)(d->t * d->r * d->s * (d->c / d->groups) * d->k) * sizeof(float));
         return;
@@ -206,17 +306,14 @@ void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
         return;
     }
     const weights_t g = weights_problem(d);
-    strip_t s = {.at = scratch_of(&g, team->local), .x = x};
-    fill_taps(&g, s.at.tap);
     int64_t lo, hi;
-    cnn_team_range(team, d->groups * g.panels * g.blocks * g.tiles, &lo, &hi);
-    for (int64_t g0 = 0; g0 < rows; g0 += g.p.cut.rows) {
-        s.g0 = g0;
-        s.g1 = cnn_min(g0 + g.p.cut.rows, rows);
-        s.m = (s.g1 - g0) * d->q;
-        s.dy = dy + g0 * d->q * d->k;
-        s.group = s.band = -1;
-        s.accumulate = g0 > 0;
-        weights_strip(d, &g, &s, lo, hi, dw);
+    cnn_team_range(team, g.groups * g.bands * g.blocks * g.band * g.tiles, &lo, &hi);
+    for (int64_t i = 0; i < g.strips; i++) {
+        const strip_t s = strip_at(&g, x, dy, i, team);
+        if (i > 0)
+            cnn_team_barrier(team); /* nobody reads the strip before any more */
+        pack_strip(&g, &s, dy, team);
+        cnn_team_barrier(team);
+        weights_strip(&g, &s, x, lo, hi, dw);
     }
 }

@@ -1,7 +1,7 @@
 #include "drivers/panel.h"
 #include "drivers/activation.h"
 
-enum { BAND_COLS = 64 }; /* columns that are packed together: a few writing streams are as good as one */
+enum { BAND_COLS = 256 }; /* columns that are packed together: a few writing streams are as good as one */
 
 int64_t cnn_panel_cols(void)
 {
@@ -26,19 +26,33 @@ int64_t cnn_packed_cols(int64_t cols)
     return cnn_ceil_div(cols, cnn_k->vl) * cnn_k->vl;
 }
 
+/* One row of panels [lo, hi), all of `width` columns. */
+static inline __attribute__((always_inline)) void pack_row(const float *b, int64_t width, int64_t total_rows,
+                                                           int64_t lo, int64_t hi, float *packed)
+{
+    for (int64_t first = lo * width; first < hi * width; first += width)
+        cnn_copy(packed + first * total_rows, b + first, width);
+}
+
 /* Columns contiguous in b: panels [lo, hi) together row by row, so that b is read in whole cache lines and more. */
 static void pack_rows(const float *b, int64_t rows, int64_t cols, int64_t row_step, float *packed, int64_t row0,
                       int64_t total_rows, int64_t lo, int64_t hi)
 {
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = lo; j < hi; j++) {
-            const cnn_panel p = cnn_panel_at(j, cols);
-            const int64_t width = (int64_t)p.nv * cnn_k->vl;
-            float *out = packed + p.first * total_rows + (row0 + i) * width;
-            cnn_copy(out, b + i * row_step + p.first, p.cols);
-            for (int64_t c = p.cols; c < width; c++)
+    const cnn_panel last = cnn_panel_at(hi - 1, cols);
+    const int64_t most = cnn_panel_cols(), width = (int64_t)last.nv * cnn_k->vl;
+    const int64_t whole = last.cols < most ? hi - 1 : hi;
+    for (int64_t i = 0; i < rows; i++, b += row_step) {
+        if (most == 16)
+            pack_row(b, 16, total_rows, lo, whole, packed + (row0 + i) * 16);
+        else
+            pack_row(b, most, total_rows, lo, whole, packed + (row0 + i) * most);
+        if (whole < hi) {
+            float *out = packed + last.first * total_rows + (row0 + i) * width;
+            cnn_copy(out, b + last.first, last.cols);
+            for (int64_t c = last.cols; c < width; c++)
                 out[c] = 0.0f;
         }
+    }
 }
 
 /* Rows contiguous in b, columns col_step apart: a panel is the transpose of a few rows of b. */

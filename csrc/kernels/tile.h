@@ -40,7 +40,6 @@
 #define SPILL(r, j) v_store(spilled + (r * CNN_MAX_NV + j) * CNN_VL, c##r##_##j);
 
 #define POINTER(r) const float *p##r = rows[r] + run[t];
-#define BASE(r) const float *p##r = rows[r];
 
 /* An operation on all columns of row r, as a macro of the row alone, which is what ROWS_* takes. */
 #define ZERO_1(r) COLS_1(ZERO, r)
@@ -117,7 +116,7 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
         cnn_k_unary_fwd(e->act, e->cols, e->alpha, e->beta, c[r] + e->first, c[r] + e->first);
 }
 
-/* What both kinds of tile do after the sum. */
+/* What the tile does after the sum. */
 #define FINISH(MR, NV)                                                                                                 \
     if (e->cols < NV * CNN_VL) {                                                                                       \
         float spilled[MR * CNN_MAX_NV * CNN_VL];                                                                       \
@@ -164,17 +163,6 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
             }                                                                                                          \
         }                                                                                                              \
         FINISH(MR, NV)                                                                                                 \
-    }                                                                                                                  \
-    static void tile_index_##MR##_##NV(int64_t k, const int64_t *index, const float *const *rows, const float *b,      \
-                                       int64_t b_step, float *const *c, const cnn_epilogue *e)                         \
-    {                                                                                                                  \
-        START(MR, NV)                                                                                                  \
-        ROWS_##MR(BASE) for (int64_t i = 0; i < k; i++, b += b_step)                                                   \
-        {                                                                                                              \
-            const int64_t at = index[i];                                                                               \
-            B_##NV(LOAD_B) ROWS_##MR(STEP_##NV)                                                                        \
-        }                                                                                                              \
-        FINISH(MR, NV)                                                                                                 \
     }
 
 #define TILES_TO_5(NV) TILE(1, NV) TILE(2, NV) TILE(3, NV) TILE(4, NV) TILE(5, NV)
@@ -184,12 +172,12 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
 #define TILES_TO_12(NV) TILES_TO_8(NV) TILE(9, NV) TILE(10, NV) TILE(11, NV) TILE(12, NV)
 #define TILES_TO_14(NV) TILES_TO_12(NV) TILE(13, NV) TILE(14, NV)
 
-#define NAMES_5(f, NV) 0, f##_1_##NV, f##_2_##NV, f##_3_##NV, f##_4_##NV, f##_5_##NV
-#define NAMES_6(f, NV) NAMES_5(f, NV), f##_6_##NV
-#define NAMES_7(f, NV) NAMES_6(f, NV), f##_7_##NV
-#define NAMES_8(f, NV) NAMES_7(f, NV), f##_8_##NV
-#define NAMES_12(f, NV) NAMES_8(f, NV), f##_9_##NV, f##_10_##NV, f##_11_##NV, f##_12_##NV
-#define NAMES_14(f, NV) NAMES_12(f, NV), f##_13_##NV, f##_14_##NV
+#define NAMES_5(NV) 0, tile_1_##NV, tile_2_##NV, tile_3_##NV, tile_4_##NV, tile_5_##NV
+#define NAMES_6(NV) NAMES_5(NV), tile_6_##NV
+#define NAMES_7(NV) NAMES_6(NV), tile_7_##NV
+#define NAMES_8(NV) NAMES_7(NV), tile_8_##NV
+#define NAMES_12(NV) NAMES_8(NV), tile_9_##NV, tile_10_##NV, tile_11_##NV, tile_12_##NV
+#define NAMES_14(NV) NAMES_12(NV), tile_13_##NV, tile_14_##NV
 
 /* One row times CNN_ROW_PANELS panels side by side, nv_max vectors each. Of one row B is read once, from memory: several
  * streams of it come faster than one (measured on Zen 3: 23 GB/s against 13). The same sums as a tile of one row. */
@@ -232,19 +220,15 @@ static void tile_row(int64_t runs, const int64_t *run, int64_t kc, const float *
 TILES_TO_14(1) TILES_TO_14(2) TILES_TO_8(3) TILES_TO_7(4)
 #define CNN_TILE_TABLES                                                                                                \
     .tile_row = tile_row, .nv_max = 4, .mr_max = {0, 14, 14, 8, 7},                                                    \
-    .tile = {{0}, {NAMES_14(tile, 1)}, {NAMES_14(tile, 2)}, {NAMES_8(tile, 3)}, {NAMES_7(tile, 4)}},                   \
-    .tile_index = {                                                                                                    \
-        {0}, {NAMES_14(tile_index, 1)}, {NAMES_14(tile_index, 2)}, {NAMES_8(tile_index, 3)}, {NAMES_7(tile_index, 4)}}
+    .tile = {{0}, {NAMES_14(1)}, {NAMES_14(2)}, {NAMES_8(3)}, {NAMES_7(4)}}
 #else
 #if CNN_VL == 8
 TILES_TO_8(1) TILES_TO_6(2)
 #define CNN_TILE_TABLES                                                                                                \
-    .tile_row = tile_row, .nv_max = 2, .mr_max = {0, 8, 6}, .tile = {{0}, {NAMES_8(tile, 1)}, {NAMES_6(tile, 2)}},     \
-    .tile_index = {{0}, {NAMES_8(tile_index, 1)}, {NAMES_6(tile_index, 2)}}
+    .tile_row = tile_row, .nv_max = 2, .mr_max = {0, 8, 6}, .tile = {{0}, {NAMES_8(1)}, {NAMES_6(2)}}
 #else
 TILES_TO_8(1) TILES_TO_5(2)
 #define CNN_TILE_TABLES                                                                                                \
-    .tile_row = tile_row, .nv_max = 2, .mr_max = {0, 8, 5}, .tile = {{0}, {NAMES_8(tile, 1)}, {NAMES_5(tile, 2)}},     \
-    .tile_index = {{0}, {NAMES_8(tile_index, 1)}, {NAMES_5(tile_index, 2)}}
+    .tile_row = tile_row, .nv_max = 2, .mr_max = {0, 8, 5}, .tile = {{0}, {NAMES_8(1)}, {NAMES_5(2)}}
 #endif
 #endif
