@@ -19,11 +19,11 @@ class WriteCounter:
     last = 0
 
 
-def aligned_array(shape, dtype):
-    """Uninitialised array whose data starts on a cache line."""
+def aligned_array(shape, dtype, make=np.empty):
+    """An array whose data starts on a cache line; its bytes are those of `make`, np.empty or np.zeros."""
     dtype = np.dtype(dtype)
     nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    raw = np.empty(nbytes + _ALIGNMENT, np.uint8)
+    raw = make(nbytes + _ALIGNMENT, np.uint8)
     offset = -raw.ctypes.data % _ALIGNMENT
     return raw[offset : offset + nbytes].view(dtype).reshape(shape)
 
@@ -44,9 +44,20 @@ class Variable(TensorLike):
     def __init__(self, value, name="variable", trainable=True, dtype="float32", path=None):
         dtype = standard_dtype(dtype)
         value = np.asarray(value)
-        self._array = aligned_array(value.shape, STORAGE[dtype])
+        self._open(aligned_array(value.shape, STORAGE[dtype]), name, trainable, dtype, path)
         self._array[...] = value
-        self.spec = TensorSpec(value.shape, dtype)
+
+    @classmethod
+    def zeros(cls, shape, name="variable", trainable=True, dtype="float32", path=None):
+        """A variable of zeros whose memory the system provides when it is first touched."""
+        dtype = standard_dtype(dtype)
+        self = cls.__new__(cls)
+        self._open(aligned_array(shape, STORAGE[dtype], np.zeros), name, trainable, dtype, path)
+        return self
+
+    def _open(self, array, name, trainable, dtype, path):
+        self._array = array
+        self.spec = TensorSpec(array.shape, dtype)
         self.name = name
         self.path = path or name
         self.trainable = trainable

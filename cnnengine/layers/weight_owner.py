@@ -12,6 +12,9 @@ from cnnengine.core.variable import Variable
 from cnnengine.ops.random import SeedGenerator
 
 
+_PLAIN = frozenset((type(None), bool, int, float, str))  # hold no weights
+
+
 class WeightOwner:
     """The part of a layer that owns weights. Subclasses set `name`, `built` and `_trainable`."""
 
@@ -20,7 +23,8 @@ class WeightOwner:
         self._layers, self._seed_generators, self._containers = [], [], []
 
     def __setattr__(self, name, value):
-        self._track(value)
+        if type(value) not in _PLAIN:
+            self._track(value)
         super().__setattr__(name, value)
 
     def _track(self, value):
@@ -86,12 +90,12 @@ class WeightOwner:
         _take_from_budget(shape)
         default = "glorot_uniform" if dtype == "float32" else "zeros"
         make = initializers.get(initializer or default)
-        make = make if CONTEXT.weight_budget is None else initializers.Zeros()  # the file has the values
-        value = np.asarray(make(shape, dtype=dtype))
-        if value.shape != shape:
-            raise ShapeError(f"The initializer made a value of shape {value.shape}. Expected: {shape}")
         name = name or "variable"
-        variable = Variable(value, name, trainable, dtype, path=f"{self.name}/{name}")
+        path = f"{self.name}/{name}"
+        if CONTEXT.weight_budget is not None:  # a file has the values
+            variable = Variable.zeros(shape, name, trainable, dtype, path)
+        else:
+            variable = Variable(_initial_value(make, shape, dtype), name, trainable, dtype, path)
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
         self._track_variable(variable)
@@ -186,6 +190,13 @@ class WeightOwner:
         """Set this layer's own weights from such a mapping; checked by the caller."""
         for i, variable in enumerate((*self._trainable_variables, *self._non_trainable_variables)):
             variable.assign(store[str(i)])
+
+
+def _initial_value(make, shape, dtype):
+    value = np.asarray(make(shape, dtype=dtype))
+    if value.shape != shape:
+        raise ShapeError(f"The initializer made a value of shape {value.shape}. Expected: {shape}")
+    return value
 
 
 def _take_from_budget(shape):

@@ -36,7 +36,7 @@ def read(data, wanted):
         wanted: names of the members to read; those that are not there are left out.
 
     Returns:
-        {name: bytes or memoryview}
+        {name: bytes or memoryview}, which fit the checksums of the archive
 
     Raises:
         ModelFileError: TruncatedFile, CorruptFile, UnsafeContent, UnsupportedVersion or TooLarge.

@@ -81,7 +81,7 @@ def read_model(data, custom_objects=None, compile=True):
     if WEIGHTS not in members:
         raise CorruptFile(f"The .keras file has no {WEIGHTS}")
     model = _from_text(members[CONFIG], custom_objects, compile, _GROWTH * len(members[WEIGHTS]))
-    groups = hdf5_read.read(members[WEIGHTS])
+    groups = hdf5_read.read(members[WEIGHTS], verified=True)
     if model.built:
         weights.load(model, groups)
     elif any(groups.values()):
@@ -225,4 +225,4 @@ def load_weights(model, filepath, skip_mismatch=False):
         if WEIGHTS not in members:
             raise CorruptFile(f"The .keras file has no {WEIGHTS}")
         data = members[WEIGHTS]
-    weights.load(model, hdf5_read.read(data), skip_mismatch)
+    weights.load(model, hdf5_read.read(data, verified=whole), skip_mismatch)
