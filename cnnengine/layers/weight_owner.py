@@ -11,7 +11,6 @@ from cnnengine.core.spec import checked_spec, standard_dtype
 from cnnengine.core.variable import Variable
 from cnnengine.ops.random import SeedGenerator
 
-
 _PLAIN = frozenset((type(None), bool, int, float, str))  # hold no weights
 
 
