@@ -25,11 +25,12 @@ typedef struct cnn_epilogue {
     int64_t next_step; /* ... a line at each step of the sum, this many bytes further on */
 } cnn_epilogue;
 
-/* C[mr][nv * vl] = sum over runs t and i < kc of (rows[r] + run[t])[i * a_step] * b[t * kc + i][...], then the
- * epilogue. b advances b_step floats each i. Each element of C is one chain of multiply-adds in the order of t, i,
- * whatever the tile it falls into, so its bits do not depend on how rows and columns are cut into tiles. */
-typedef void (*cnn_tile_fn)(int64_t runs, const int64_t *run, int64_t kc, const float *const *rows, int64_t a_step,
-                            const float *b, int64_t b_step, float *const *c, const cnn_epilogue *e);
+/* `tiles` tiles of mr rows each, C[tiles * mr][nv * vl] = sum over runs t and i < kc of (rows[r] + run[t])[i * a_step] *
+ * b[t * kc + i][...], then the epilogue. b advances b_step floats each i. Each element of C is one chain of multiply-adds
+ * in the order of t, i, whatever the tile it falls into, so its bits do not depend on how rows and columns are cut into
+ * tiles. */
+typedef void (*cnn_tile_fn)(int64_t tiles, int64_t runs, const int64_t *run, int64_t kc, const float *const *rows,
+                            int64_t a_step, const float *b, int64_t b_step, float *const *c, const cnn_epilogue *e);
 
 /* One row times CNN_ROW_PANELS full panels, panel_step floats apart. */
 typedef void (*cnn_tile_row_fn)(int64_t runs, const int64_t *run, int64_t kc, const float *row, int64_t a_step,

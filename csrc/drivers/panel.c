@@ -82,6 +82,22 @@ int64_t cnn_tile_count(int64_t m, int nv)
     return cnn_ceil_div(m, cnn_k->mr_max[nv]);
 }
 
+void cnn_tiles(int nv, int64_t m, int64_t runs, const int64_t *run, int64_t kc, const float *const *rows,
+               int64_t a_step, const float *b, int64_t b_step, float *const *c, const cnn_epilogue *e)
+{
+    const int64_t tiles = cnn_tile_count(m, nv);
+    if (tiles == 0)
+        return;
+    const int64_t low = m / tiles, higher = m % tiles, above = higher * (low + 1);
+    cnn_epilogue rest = *e;
+    if (higher > 0) {
+        cnn_k->tile[nv][low + 1](higher, runs, run, kc, rows, a_step, b, b_step, c, e);
+        rest.addend += rest.addend ? above : 0;
+        rest.next += higher * runs * kc * rest.next_step;
+    }
+    cnn_k->tile[nv][low](tiles - higher, runs, run, kc, rows + above, a_step, b, b_step, c + above, &rest);
+}
+
 /* Panel j of the strip: where its B is, from the sum's first row on, and how it is read; its part of the epilogue. */
 typedef struct {
     cnn_panel panel;
@@ -119,19 +135,12 @@ static const float *after(const cnn_strip *s, int64_t j, int64_t lo, int64_t hi)
     return s->k0 + rows < s->depth ? piece_of(s, lo).b + rows * cnn_panel_cols() : NULL;
 }
 
-/* Panels [lo, hi) one after the other, each while the one after it comes from memory. */
 static void sweep_panel(const cnn_strip *s, int64_t j, const float *next)
 {
     piece_t p = piece_of(s, j);
-    const int64_t tiles = cnn_tile_count(s->m, p.panel.nv), rows = s->runs * s->kc;
     if (next && !s->b_step)
-        cnn_fetch(&p.e, next, p.b_step, tiles);
-    for (int64_t i = 0, m0 = 0, height; i < tiles; i++, m0 += height, p.e.next += rows * p.e.next_step) {
-        height = cnn_tile_height(i, tiles, s->m);
-        p.e.addend = s->addend ? s->addend + m0 : NULL;
-        cnn_k->tile[p.panel.nv][height](s->runs, s->run, s->kc, s->rows + m0, s->a_step, p.b, p.b_step, s->c + m0,
-                                        &p.e);
-    }
+        cnn_fetch(&p.e, next, p.b_step, cnn_tile_count(s->m, p.panel.nv));
+    cnn_tiles(p.panel.nv, s->m, s->runs, s->run, s->kc, s->rows, s->a_step, p.b, p.b_step, s->c, &p.e);
 }
 
 /* One part of the sum. */

@@ -62,19 +62,18 @@ static inline void cnn_fetch(cnn_epilogue *e, const float *next, int64_t width, 
     e->next_step = cnn_ceil_div(width * (int64_t)sizeof(float), tiles);
 }
 
-/* m rows are cut into tiles of nearly equal height: how many, the height of tile i, and its rows [*lo, *hi). */
+/* m rows are cut into tiles of nearly equal height, the higher ones first: how many, and rows [*lo, *hi) of tile i. */
 int64_t cnn_tile_count(int64_t m, int nv);
-
-static inline int64_t cnn_tile_height(int64_t i, int64_t tiles, int64_t m)
-{
-    return m / tiles + (i < m % tiles);
-}
 
 static inline void cnn_tile_at(int64_t i, int64_t tiles, int64_t m, int64_t *lo, int64_t *hi)
 {
     *lo = i * (m / tiles) + cnn_min(i, m % tiles);
-    *hi = *lo + cnn_tile_height(i, tiles, m);
+    *hi = *lo + m / tiles + (i < m % tiles);
 }
+
+/* All tiles of m rows and one panel of nv vectors; arguments as those of cnn_tile_fn. */
+void cnn_tiles(int nv, int64_t m, int64_t runs, const int64_t *run, int64_t kc, const float *const *rows,
+               int64_t a_step, const float *b, int64_t b_step, float *const *c, const cnn_epilogue *e);
 
 /* Copies n floats in pieces of a known size, for rows are too short to call memcpy for each. */
 static inline void cnn_copy(float *out, const float *in, int64_t n)

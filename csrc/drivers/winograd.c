@@ -159,16 +159,11 @@ static void multiply(const cnn_winograd *g, const cut_t *t, const scratch_t *s, 
     for (int64_t position = 0; position < t->positions; position++)
         for (int64_t j = lo; j < hi; j++) {
             const cnn_panel panel = cnn_panel_at(j, g->k);
-            const int64_t width = (int64_t)panel.nv * cnn_k->vl, tiles = cnn_tile_count(m, panel.nv);
-            const float *filters = filters_of(g, t, position, j);
-            const int64_t offset = position * t->v_step;
+            const int64_t width = (int64_t)panel.nv * cnn_k->vl, offset = position * t->v_step;
             cnn_epilogue e = {.first = position * t->m_step + panel.first - band, .cols = width};
-            cnn_fetch(&e, after(g, t, position, j, lo, hi), width, tiles);
-            for (int64_t i = 0, row = 0, height; i < tiles; i++, row += height, e.next += g->depth * e.next_step) {
-                height = cnn_tile_height(i, tiles, m);
-                cnn_k->tile[panel.nv][height](1, &offset, g->depth, s->row + row, 1, filters, width, s->product + row,
-                                              &e);
-            }
+            cnn_fetch(&e, after(g, t, position, j, lo, hi), width, cnn_tile_count(m, panel.nv));
+            cnn_tiles(panel.nv, m, 1, &offset, g->depth, s->row, 1, filters_of(g, t, position, j), width, s->product,
+                      &e);
         }
 }
 

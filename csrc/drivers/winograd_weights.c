@@ -92,17 +92,14 @@ static void accumulate(const cnn_winograd *g, const scratch_t *s, int64_t width,
                        const float *z, float *sums, int first_block)
 {
     const int nv = (int)(width / cnn_k->vl);
-    const int64_t tiles = cnn_tile_count(g->depth, nv);
-    cnn_epilogue e = {.cols = width, .accumulate = !first_block};
-    const int64_t step = cnn_ceil_div(cnn_tile_height(0, tiles, g->depth) * width * (int64_t)sizeof(float), m);
+    const int64_t height = cnn_ceil_div(g->depth, cnn_tile_count(g->depth, nv)); /* of a tile */
+    const cnn_epilogue e = {.cols = width,
+                            .accumulate = !first_block,
+                            .next = (const char *)(sums + height * width), /* what the next tile adds to */
+                            .next_step = cnn_ceil_div(height * width * (int64_t)sizeof(float), m)};
     for (int64_t i = 0; i < g->depth; i++)
         s->sum[i] = sums + i * width;
-    for (int64_t i = 0, c = 0, height; i < tiles; i++, c += height) {
-        height = cnn_tile_height(i, tiles, g->depth);
-        e.next = (const char *)(sums + (c + height) * width); /* the sums that the next tile adds to */
-        e.next_step = step;
-        cnn_k->tile[nv][height](1, &offset, m, s->row + c, LANES, z, width, s->sum + c, &e);
-    }
+    cnn_tiles(nv, g->depth, 1, &offset, m, s->row, LANES, z, width, s->sum, &e);
 }
 
 /* Sums of one panel, [position][depth][columns], behind those of the panels before. */
