@@ -41,6 +41,12 @@
 #define STORE(r, j) v_store(out##r + j * CNN_VL, c##r##_##j);
 #define SPILL(r, j) v_store(spilled + (r * CNN_MAX_NV + j) * CNN_VL, c##r##_##j);
 
+#define SOON(r, j)                                                                                                     \
+    if (j * CNN_VL % 16 == 0)                                                                                          \
+        __builtin_prefetch(c[r + below] + first + j * CNN_VL, 1);
+#define SOON_ADDEND(r, j)                                                                                              \
+    if (j * CNN_VL % 16 == 0)                                                                                          \
+        __builtin_prefetch(addend[r + below] + first + j * CNN_VL, 0);
 #define POINTER(r) const float *p##r = rows[r];
 
 /* An operation on all columns of row r, as a macro of the row alone, which is what ROWS_* takes. */
@@ -90,9 +96,17 @@
 #define LOWEST_4(r) COLS_4(LOWEST, r)
 #define HIGHEST_4(r) COLS_4(HIGHEST, r)
 #define STORE_1(r) COLS_1(STORE, r)
+#define SOON_1(r) COLS_1(SOON, r)
+#define SOON_ADDEND_1(r) COLS_1(SOON_ADDEND, r)
 #define STORE_2(r) COLS_2(STORE, r)
+#define SOON_2(r) COLS_2(SOON, r)
+#define SOON_ADDEND_2(r) COLS_2(SOON_ADDEND, r)
 #define STORE_3(r) COLS_3(STORE, r)
+#define SOON_3(r) COLS_3(SOON, r)
+#define SOON_ADDEND_3(r) COLS_3(SOON_ADDEND, r)
 #define STORE_4(r) COLS_4(STORE, r)
+#define SOON_4(r) COLS_4(SOON, r)
+#define SOON_ADDEND_4(r) COLS_4(SOON_ADDEND, r)
 #define SPILL_1(r) COLS_1(SPILL, r)
 #define SPILL_2(r) COLS_2(SPILL, r)
 #define SPILL_3(r) COLS_3(SPILL, r)
@@ -154,8 +168,12 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
 
 /* What c holds is added last: it comes from far away, and a sum that began with it would wait for it. */
 #define START(MR, NV)                                                                                                  \
+    const int below = tiles > 1 ? MR : 0;                                                                              \
     if (accumulate) {                                                                                                  \
-        ROWS_##MR(WANT_C)                                                                                              \
+        ROWS_##MR(SOON_##NV)                                                                                           \
+    }                                                                                                                  \
+    if (addend) {                                                                                                      \
+        ROWS_##MR(SOON_ADDEND_##NV)                                                                                    \
     }                                                                                                                  \
     ROWS_##MR(ZERO_##NV)
 
