@@ -4,7 +4,7 @@
 
 #include "drivers/activation.h"
 
-/* A band is BLOCK_COLS filters. V (the block's transformed inputs) and M (one band's products) are about as large as
+/* A band is BLOCK_COLS filters, or fewer for a team that would have too little to do. V (the block's transformed inputs) and M (one band's products) are about as large as
  * L2, while the filters stream by. With many channels V is larger: a block of fewer tiles would have the filters, which
  * are larger still, stream by too often. */
 enum { BLOCK_BYTES = 640 * 1024, TILES_MIN = 32, PAD = 16, BLOCK_COLS = 64, LANES = 16 };
@@ -14,10 +14,11 @@ typedef struct {
     int in, positions;
     int64_t tiles_h, tiles_w, tiles; /* of one frame, of all */
     int64_t most, blocks;            /* tiles of a block */
+    int64_t cols, bands;             /* filters of a band, and bands */
     int64_t v_step, m_step;          /* floats from one position to the next; padded, so that they do not alias */
 } cut_t;
 
-static cut_t cut_of(const cnn_winograd *g)
+static cut_t cut_of(const cnn_winograd *g, int threads)
 {
     cut_t t = {.in = g->size + 2, .tiles_h = cnn_ceil_div(g->p, g->size), .tiles_w = cnn_ceil_div(g->q, g->size)};
     t.positions = t.in * t.in;
@@ -27,7 +28,11 @@ static cut_t cut_of(const cnn_winograd *g)
     t.blocks = cnn_ceil_div(t.tiles, t.most);
     t.most = t.blocks ? cnn_ceil_div(t.tiles, t.blocks) : 1;
     t.v_step = t.most * g->depth + PAD;
-    t.m_step = t.most * BLOCK_COLS + PAD;
+    t.cols = BLOCK_COLS;
+    while (t.blocks * cnn_ceil_div(g->k, t.cols) % threads > 0 && t.cols > cnn_panel_cols())
+        t.cols /= 2;
+    t.bands = cnn_ceil_div(g->k, t.cols);
+    t.m_step = t.most * t.cols + PAD;
     return t;
 }
 
@@ -131,7 +136,7 @@ static void open_scratch(const cnn_winograd *g, const cut_t *t, const scratch_t 
     memset(s->zeros, 0, (size_t)g->c * sizeof(float));
     for (int64_t i = 0; i < t->most; i++) {
         s->row[i] = s->v + i * g->depth;
-        s->product[i] = s->m + i * BLOCK_COLS;
+        s->product[i] = s->m + i * t->cols;
     }
 }
 
@@ -178,9 +183,9 @@ static void transform_out(const cnn_winograd *g, const cut_t *t, int64_t first, 
         cnn_winograd_cells(y + first, i / per_frame, g->p, g->q, g->k, row, col, g->size, NULL, cells);
         if (g->addend)
             cnn_winograd_cells(g->addend + first, i / per_frame, g->p, g->q, g->k, row, col, g->size, NULL, addend);
-        (g->size == 4 ? cnn_k->winograd_output_4 : cnn_k->winograd_output_2)(
-            cols, products + (i - lo) * BLOCK_COLS, t->m_step, (float *const *)cells, g->addend ? addend : NULL,
-            g->bias ? g->bias + first : NULL, &bounds);
+        (g->size == 4 ? cnn_k->winograd_output_4
+                      : cnn_k->winograd_output_2)(cols, products + (i - lo) * t->cols, t->m_step, (float *const *)cells,
+                                                  g->addend ? addend : NULL, g->bias ? g->bias + first : NULL, &bounds);
         for (int cell = 0; act && cell < g->size * g->size; cell++)
             if (cells[cell])
                 cnn_k->unary_fwd(act, cols, (float)g->alpha, (float)g->beta, cells[cell], (float *)cells[cell]);
@@ -189,14 +194,14 @@ static void transform_out(const cnn_winograd *g, const cut_t *t, int64_t first, 
 
 size_t cnn_winograd_local_bytes(const cnn_winograd *g)
 {
-    const cut_t t = cut_of(g);
+    const cut_t t = cut_of(g, 1); /* a band is never wider */
     return scratch_of(g, &t, NULL).bytes;
 }
 
 void cnn_winograd_run(const cnn_winograd *g, const float *x, float *y, const cnn_team *team)
 {
-    const cut_t t = cut_of(g);
-    const int64_t bands = cnn_ceil_div(g->k, BLOCK_COLS), in_band = BLOCK_COLS / cnn_panel_cols();
+    const cut_t t = cut_of(g, team->size);
+    const int64_t bands = t.bands, in_band = t.cols / cnn_panel_cols();
     const scratch_t s = scratch_of(g, &t, team->local);
     open_scratch(g, &t, &s);
     int64_t lo, hi;
@@ -209,7 +214,7 @@ void cnn_winograd_run(const cnn_winograd *g, const float *x, float *y, const cnn
         for (int64_t j = first; j < last; j++) {
             const int64_t panels = cnn_min((j + 1) * in_band, cnn_panel_count(g->k));
             multiply(g, &t, &s, j * in_band, panels, tile1 - tile0);
-            transform_out(g, &t, j * BLOCK_COLS, cnn_min(BLOCK_COLS, g->k - j * BLOCK_COLS), tile0, tile1, s.m, y);
+            transform_out(g, &t, j * t.cols, cnn_min(t.cols, g->k - j * t.cols), tile0, tile1, s.m, y);
         }
         lo += last - first;
     }

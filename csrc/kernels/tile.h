@@ -31,7 +31,6 @@
 #define LOAD_B(j) vf b##j = v_load(b + j * CNN_VL);
 #define FMA(r, j) c##r##_##j += a * b##j;
 #define OUT(r) float *const out##r = c[r] + first;
-#define WANT_C(r) __builtin_prefetch(c[r] + first, 1);
 #define ADD_C(r, j) c##r##_##j += v_load(out##r + j * CNN_VL);
 #define ADD_BIAS(r, j) c##r##_##j += bias##j;
 #define LOAD_BIAS(j) vf bias##j = v_load(bias + first + j * CNN_VL);
@@ -41,10 +40,10 @@
 #define STORE(r, j) v_store(out##r + j * CNN_VL, c##r##_##j);
 #define SPILL(r, j) v_store(spilled + (r * CNN_MAX_NV + j) * CNN_VL, c##r##_##j);
 
-#define SOON(r, j)                                                                                                     \
+#define WANT_C(r, j)                                                                                                   \
     if (j * CNN_VL % 16 == 0)                                                                                          \
         __builtin_prefetch(c[r + below] + first + j * CNN_VL, 1);
-#define SOON_ADDEND(r, j)                                                                                              \
+#define WANT_ADDEND(r, j)                                                                                              \
     if (j * CNN_VL % 16 == 0)                                                                                          \
         __builtin_prefetch(addend[r + below] + first + j * CNN_VL, 0);
 #define POINTER(r) const float *p##r = rows[r];
@@ -96,17 +95,17 @@
 #define LOWEST_4(r) COLS_4(LOWEST, r)
 #define HIGHEST_4(r) COLS_4(HIGHEST, r)
 #define STORE_1(r) COLS_1(STORE, r)
-#define SOON_1(r) COLS_1(SOON, r)
-#define SOON_ADDEND_1(r) COLS_1(SOON_ADDEND, r)
+#define WANT_C_1(r) COLS_1(WANT_C, r)
+#define WANT_ADDEND_1(r) COLS_1(WANT_ADDEND, r)
 #define STORE_2(r) COLS_2(STORE, r)
-#define SOON_2(r) COLS_2(SOON, r)
-#define SOON_ADDEND_2(r) COLS_2(SOON_ADDEND, r)
+#define WANT_C_2(r) COLS_2(WANT_C, r)
+#define WANT_ADDEND_2(r) COLS_2(WANT_ADDEND, r)
 #define STORE_3(r) COLS_3(STORE, r)
-#define SOON_3(r) COLS_3(SOON, r)
-#define SOON_ADDEND_3(r) COLS_3(SOON_ADDEND, r)
+#define WANT_C_3(r) COLS_3(WANT_C, r)
+#define WANT_ADDEND_3(r) COLS_3(WANT_ADDEND, r)
 #define STORE_4(r) COLS_4(STORE, r)
-#define SOON_4(r) COLS_4(SOON, r)
-#define SOON_ADDEND_4(r) COLS_4(SOON_ADDEND, r)
+#define WANT_C_4(r) COLS_4(WANT_C, r)
+#define WANT_ADDEND_4(r) COLS_4(WANT_ADDEND, r)
 #define SPILL_1(r) COLS_1(SPILL, r)
 #define SPILL_2(r) COLS_2(SPILL, r)
 #define SPILL_3(r) COLS_3(SPILL, r)
@@ -170,10 +169,10 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
 #define START(MR, NV)                                                                                                  \
     const int below = tiles > 1 ? MR : 0;                                                                              \
     if (accumulate) {                                                                                                  \
-        ROWS_##MR(SOON_##NV)                                                                                           \
+        ROWS_##MR(WANT_C_##NV)                                                                                         \
     }                                                                                                                  \
     if (addend) {                                                                                                      \
-        ROWS_##MR(SOON_ADDEND_##NV)                                                                                    \
+        ROWS_##MR(WANT_ADDEND_##NV)                                                                                    \
     }                                                                                                                  \
     ROWS_##MR(ZERO_##NV)
 
