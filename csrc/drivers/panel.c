@@ -1,7 +1,7 @@
 #include "drivers/panel.h"
 #include "drivers/activation.h"
 
-enum { BAND_COLS = 256 }; /* columns that are packed together: a few writing streams are as good as one */
+enum { BAND_COLS = 256 }; /* columns that are packed together: as many as the hardware fetches ahead in a row of b */
 
 int64_t cnn_panel_cols(void)
 {
@@ -129,10 +129,11 @@ static piece_t piece_of(const cnn_strip *s, int64_t j)
 /* What is read after panel j of [lo, hi): the next panel or, after the last, the first one's rows of the sum's next part. */
 static const float *after(const cnn_strip *s, int64_t j, int64_t lo, int64_t hi)
 {
-    const int64_t rows = s->runs * s->kc;
+    const piece_t p = piece_of(s, j + 1 < hi ? j + 1 : lo);
     if (j + 1 < hi)
-        return piece_of(s, j + 1).b;
-    return s->k0 + rows < s->depth ? piece_of(s, lo).b + rows * cnn_panel_cols() : NULL;
+        return p.b;
+    const int64_t rows = s->runs * s->kc;
+    return s->k0 + rows < s->depth ? p.b + rows * p.b_step : NULL;
 }
 
 static void sweep_panel(const cnn_strip *s, int64_t j, const float *next)

@@ -4,9 +4,9 @@
 
 #include "drivers/activation.h"
 
-/* A band is BLOCK_COLS filters, or fewer for a team that would have too little to do. V (the block's transformed inputs) and M (one band's products) are about as large as
- * L2, while the filters stream by. With many channels V is larger: a block of fewer tiles would have the filters, which
- * are larger still, stream by too often. */
+/* A band is BLOCK_COLS filters, or fewer for a team that would have too little to do. V (the block's transformed inputs)
+ * and M (one band's products) are about as large as L2, while the filters stream by. With many channels V is larger: a
+ * block of fewer tiles would have the filters, which are larger still, stream by too often. */
 enum { BLOCK_BYTES = 640 * 1024, TILES_MIN = 32, PAD = 16, BLOCK_COLS = 64, LANES = 16 };
 
 /* The cut of a problem into blocks of tiles. */

@@ -234,6 +234,7 @@ _CONV = [
     ("groups_smaller_than_stride", "smaller_than_stride", 2, 16, 16, 4),
     ("one_channel", "valid", 1, 1, 64, 1),
     ("wide", "pointwise", 1, 33, 130, 1),
+    ("wide_bands", "pointwise", 2, 35, 1040, 1),
     ("large", "large", 2, 67, 40, 1),
     ("deep", "deep", 1, 300, 18, 1),
     ("deep_in_pieces", "row_3", 1, 1100, 6, 1),
