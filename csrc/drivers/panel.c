@@ -1,7 +1,10 @@
 #include "drivers/panel.h"
 #include "drivers/activation.h"
 
-enum { BAND_COLS = 256 }; /* columns that are packed together: as many as the hardware fetches ahead in a row of b */
+enum {
+    BAND_COLS = 256, /* columns that are packed together: as many as the hardware fetches ahead in a row of b */
+    ROWS_AHEAD = 64, /* that are asked for of a plain B */
+};
 
 int64_t cnn_panel_cols(void)
 {
@@ -122,7 +125,7 @@ static piece_t piece_of(const cnn_strip *s, int64_t j)
                          .alpha = (float)s->alpha,
                          .beta = (float)s->beta,
                          .accumulate = s->accumulate,
-                         .next = (const char *)p.b};
+                         .next = (const char *)s->rows};
     return p;
 }
 
@@ -139,8 +142,11 @@ static const float *after(const cnn_strip *s, int64_t j, int64_t lo, int64_t hi)
 static void sweep_panel(const cnn_strip *s, int64_t j, const float *next)
 {
     piece_t p = piece_of(s, j);
+    const int64_t tiles = cnn_tile_count(s->m, p.panel.nv);
     if (next && !s->b_step)
-        cnn_fetch(&p.e, next, p.b_step, cnn_tile_count(s->m, p.panel.nv));
+        cnn_fetch(&p.e, next, p.b_step, tiles);
+    else if (s->b_step && tiles == 1) /* rows of a plain B, each in another page */
+        cnn_fetch(&p.e, p.b + ROWS_AHEAD * p.b_step, p.b_step, 1);
     cnn_tiles(p.panel.nv, s->m, s->runs, s->run, s->kc, s->rows, s->a_step, p.b, p.b_step, s->c, &p.e);
 }
 
