@@ -1,6 +1,6 @@
 """Compare cnnengine with the peers that are installed, on whole networks.
 
-python -m bench.peers                                     # everything; about a quarter of an hour
+python -m bench.peers                                     # everything; about 25 minutes
 python -m bench.peers -n resnet50 -t predict -p onnxruntime openvino -o results.json
 python -m bench.peers --show results.json --details       # print a run again, with every peer
 """
