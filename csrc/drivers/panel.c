@@ -129,7 +129,7 @@ static piece_t piece_of(const cnn_strip *s, int64_t j)
     return p;
 }
 
-/* What is read after panel j of [lo, hi): the next panel or, after the last, the first one's rows of the sum's next part. */
+/* What is read of a packed B after panel j of [lo, hi): the next panel or, after the last, the first one's rows of the sum's next part. */
 static const float *after(const cnn_strip *s, int64_t j, int64_t lo, int64_t hi)
 {
     const piece_t p = piece_of(s, j + 1 < hi ? j + 1 : lo);
@@ -143,7 +143,7 @@ static void sweep_panel(const cnn_strip *s, int64_t j, const float *next)
 {
     piece_t p = piece_of(s, j);
     const int64_t tiles = cnn_tile_count(s->m, p.panel.nv);
-    if (next && !s->b_step)
+    if (next)
         cnn_fetch(&p.e, next, p.b_step, tiles);
     else if (s->b_step && tiles == 1) /* rows of a plain B, each in another page */
         cnn_fetch(&p.e, p.b + ROWS_AHEAD * p.b_step, p.b_step, 1);
@@ -160,7 +160,7 @@ static void sweep_part(const cnn_strip *s, int64_t lo, int64_t hi)
                         s->b_step ? cols : cols * s->depth, s->c[0], &p.e);
     }
     for (int64_t j = lo; j < hi; j++)
-        sweep_panel(s, j, after(s, j, lo, hi));
+        sweep_panel(s, j, s->b_step ? NULL : after(s, j, lo, hi));
 }
 
 /* Rows [k0, k0 + runs * kc) of the whole strip's depth. The addend comes with the first part, for the results of the

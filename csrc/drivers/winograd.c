@@ -4,10 +4,10 @@
 
 #include "drivers/activation.h"
 
-/* A band is BLOCK_COLS filters, or fewer for a team that would have too little to do. V (the block's transformed inputs)
- * and M (one band's products) are about as large as L2, while the filters stream by. With many channels V is larger: a
- * block of fewer tiles would have the filters, which are larger still, stream by too often. */
-enum { BLOCK_BYTES = 640 * 1024, TILES_MIN = 32, PAD = 16, BLOCK_COLS = 64, LANES = 16 };
+/* A band is BLOCK_COLS filters, fewer where there are no more or a team would have too little to do. V (the block's
+ * transformed inputs) and M (one band's products) are about as large as L2, while the filters stream by. With many
+ * channels V is larger: a block of fewer tiles would have the filters, which are larger still, stream by too often. */
+enum { BLOCK_BYTES = 640 * 1024, TILES_MIN = 32, PAD = 16, BLOCK_COLS = 64, LANES = 16, ENOUGH = 8 };
 
 /* The cut of a problem into blocks of tiles. */
 typedef struct {
@@ -17,6 +17,12 @@ typedef struct {
     int64_t cols, bands;             /* filters of a band, and bands */
     int64_t v_step, m_step;          /* floats from one position to the next; padded, so that they do not alias */
 } cut_t;
+
+/* Whether so few units cannot be shared evenly: of many, one more or less does not show. */
+static int leaves_idle(int64_t units, int threads)
+{
+    return units % threads > 0 && units < ENOUGH * threads;
+}
 
 static cut_t cut_of(const cnn_winograd *g, int threads)
 {
@@ -28,9 +34,9 @@ static cut_t cut_of(const cnn_winograd *g, int threads)
     t.blocks = cnn_ceil_div(t.tiles, t.most);
     t.most = t.blocks ? cnn_ceil_div(t.tiles, t.blocks) : 1;
     t.v_step = t.most * g->depth + PAD;
-    t.cols = BLOCK_COLS;
-    while (t.blocks * cnn_ceil_div(g->k, t.cols) % threads > 0 && t.cols > cnn_panel_cols())
-        t.cols /= 2;
+    for (t.cols = BLOCK_COLS; t.cols > cnn_panel_cols(); t.cols /= 2)
+        if (t.cols / 2 < g->k && !leaves_idle(t.blocks * cnn_ceil_div(g->k, t.cols), threads))
+            break;
     t.bands = cnn_ceil_div(g->k, t.cols);
     t.m_step = t.most * t.cols + PAD;
     return t;
@@ -146,7 +152,7 @@ static const float *filters_of(const cnn_winograd *g, const cut_t *t, int64_t po
     return g->filters + (panel.first * t->positions + position * panel.nv * cnn_k->vl) * g->depth;
 }
 
-/* The filters that are read next, of the next panel or position, or of the next band. */
+/* The filters that are read next: of the next panel or position, of the next band, of the next block's first band. */
 static const float *after(const cnn_winograd *g, const cut_t *t, int64_t position, int64_t j, int64_t lo, int64_t hi)
 {
     if (j + 1 < hi)
