@@ -1,6 +1,7 @@
 """The shape and dtype of a tensor, and how dtypes are stored."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from operator import index
 
@@ -35,6 +36,10 @@ class TensorSpec:
     @property
     def nbytes(self):
         return self.size * ITEM_BYTES[self.dtype]
+
+
+# Equal specs as one object, made and compared faster: for the inputs of each call.
+shared_spec = lru_cache(maxsize=1024)(TensorSpec)
 
 
 def int_shape(shape):

@@ -1,6 +1,6 @@
 """Programs: a graph made ready to run, by the C kernels or by the NumPy reference."""
 
-import threading
+from collections import deque
 
 import numpy as np
 
@@ -45,8 +45,10 @@ class NativeProgram:
     def __init__(self, graph, prepared=None):
         self.input_specs = [value.spec for value in graph.inputs]
         self.output_specs = [value.spec for value in graph.outputs]
+        self._input_dtypes = [np.dtype(STORAGE[spec.dtype]) for spec in self.input_specs]
+        self._outputs = [(spec.shape, np.dtype(STORAGE[spec.dtype])) for spec in self.output_specs]
         self.written = [variable for node in graph.updates for variable in node.writes]
-        self._idle, self._lock = [], threading.Lock()
+        self._idle = deque(maxlen=IDLE_ARENAS)  # each of its methods is atomic
         self._build(graph, prepared or {})
 
     def _build(self, graph, prepared):
@@ -165,40 +167,34 @@ class NativeProgram:
         Raises:
             ShapeError.
         """
-        for array, spec in zip(inputs, self.input_specs, strict=True):
+        for array, spec, dtype in zip(inputs, self.input_specs, self._input_dtypes, strict=True):
             fits = isinstance(array, np.ndarray) and array.flags.c_contiguous and array.shape == spec.shape
-            if not fits or array.dtype != STORAGE[spec.dtype]:
+            if not fits or array.dtype != dtype:
                 raise ShapeError(f"Expected a contiguous array of {spec}. Received: {type(array)} {np.shape(array)}")
         if outputs is None:
-            outputs = [np.empty(spec.shape, STORAGE[spec.dtype]) for spec in self.output_specs]
+            outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
         threads = self.threads
         arena = self._take_arena(threads)
         try:
             self._program.run(arena, self.first_run_base, [*inputs, *outputs], threads, step_ns=step_ns)
         finally:
-            self._give_arena(arena)
+            self._idle.append(arena)
         for variable in self.written:
             variable.touched()
         return outputs
 
     def _take_arena(self, threads):
         needed = self._program.total_bytes(threads)
-        with self._lock:
-            while self._idle:
-                arena = self._idle.pop()
-                if arena.nbytes >= needed:
-                    return arena
-        return native.Arena(needed)
-
-    def _give_arena(self, arena):
-        with self._lock:
-            if len(self._idle) < IDLE_ARENAS:
-                self._idle.append(arena)
+        try:
+            while (arena := self._idle.pop()).nbytes < needed:
+                pass
+        except IndexError:  # none is left; asked first, another thread might take it in between
+            return native.Arena(needed)
+        return arena
 
     def forget_arenas(self):
         """Give back the memory that is kept for the next run."""
-        with self._lock:
-            self._idle.clear()
+        self._idle.clear()
 
     @property
     def nbytes(self):

@@ -25,6 +25,7 @@ class Functional(Model):
         super().__init__(name=name, trainable=True, **kwargs)
         self._inputs_struct, self._outputs_struct = inputs, outputs
         self._inputs, self._outputs = flatten(inputs), flatten(outputs)
+        self._dtypes = [tensor.dtype for tensor in self._inputs]
         if len({id(tensor) for tensor in self._inputs}) != len(self._inputs):
             raise ConfigError("Each input of a model may be listed only once")
         self._calls, first_seen = calls_behind(self._outputs, self._inputs)
@@ -65,12 +66,12 @@ class Functional(Model):
         return [tensor.node.layer.name for tensor in self._outputs]
 
     def _input_dtypes(self, count):
-        check_inputs(len(self._inputs), [None] * count, self.name)
-        return [tensor.dtype for tensor in self._inputs]
+        check_inputs(len(self._inputs), count, self.name)
+        return self._dtypes
 
     def call(self, inputs, training=None, mask=None):
         leaves = self._leaves(inputs)
-        check_inputs(len(self._inputs), leaves, self.name)
+        check_inputs(len(self._inputs), len(leaves), self.name)
         table = {id(t): self._fitted(value, t) for t, value in zip(self._inputs, leaves)}
         for node in self._calls:
             args, kwargs = _looked_up((node.args, node.kwargs), table)

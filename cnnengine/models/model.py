@@ -5,7 +5,7 @@ import numpy as np
 from cnnengine.core.context import CONTEXT
 from cnnengine.core.errors import ConfigError, DTypeError, ShapeError
 from cnnengine.core.registry import export
-from cnnengine.core.spec import STORAGE, TensorSpec, standard_dtype
+from cnnengine.core.spec import STORAGE, shared_spec, standard_dtype
 from cnnengine.core.tensor_like import TensorLike
 from cnnengine.core.tree import flatten, form_of, map_structure, pack_like
 from cnnengine.engine.build import build_program
@@ -139,20 +139,16 @@ class Model(Trainer, Layer):
         return [None] * count
 
     def _as_inputs(self, inputs):
-        """Contiguous arrays of engine dtypes from what a user passes as inputs. Raises DTypeError."""
-        leaves = [np.asarray(x) for x in flatten(inputs)]
-        dtypes = self._input_dtypes(len(leaves))
-        arrays = []
-        for x, dtype in zip(leaves, dtypes):
+        """What a user passes as inputs as contiguous arrays of engine dtypes, and their specs. Raises DTypeError."""
+        leaves, arrays, specs = flatten(inputs), [], []
+        for leaf, dtype in zip(leaves, self._input_dtypes(len(leaves))):
+            x = np.asarray(leaf)
             if x.dtype.kind not in "bfiu":
                 raise DTypeError(f'Model "{self.name}": expected numbers as input. Received: dtype {x.dtype}')
-            storage = STORAGE[dtype or standard_dtype(x.dtype)]
-            arrays.append(np.ascontiguousarray(x, storage).reshape(x.shape))
-        return arrays
-
-    def _specs_of(self, arrays):
-        dtypes = self._input_dtypes(len(arrays))
-        return tuple(TensorSpec(a.shape, d or standard_dtype(a.dtype)) for a, d in zip(arrays, dtypes))
+            dtype = dtype or standard_dtype(x.dtype)
+            arrays.append(np.asarray(x, STORAGE[dtype], "C"))
+            specs.append(shared_spec(x.shape, dtype))
+        return arrays, tuple(specs)
 
     def _forward_program(self, specs, structure, training):
         """The program of a forward pass, and the form of its outputs.
@@ -188,10 +184,8 @@ class Model(Trainer, Layer):
     def _run(self, inputs, training):
         """Run on arrays: what `model(x)` returns."""
         inputs = self._in_order(inputs)
-        arrays = self._as_inputs(inputs)
-        specs = self._specs_of(arrays)
-        structure = form_of(inputs)
-        program, form = self._forward_program(specs, structure, training)
+        arrays, specs = self._as_inputs(inputs)
+        program, form = self._forward_program(specs, form_of(inputs), training)
         outputs = program.run(arrays)
         return outputs[0] if form is None else pack_like(form, outputs)
 
@@ -200,7 +194,7 @@ class Model(Trainer, Layer):
         self._programs.clear()
 
 
-def check_inputs(expected, leaves, name):
+def check_inputs(expected, count, name):
     """Raise ShapeError unless there are as many tensors as a model has inputs."""
-    if len(leaves) != expected:
-        raise ShapeError(f'Model "{name}": expected {expected} input tensor(s). Received: {len(leaves)}')
+    if count != expected:
+        raise ShapeError(f'Model "{name}": expected {expected} input tensor(s). Received: {count}')

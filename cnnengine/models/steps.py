@@ -19,19 +19,19 @@ def _spec(array):
     return TensorSpec(array.shape, standard_dtype(array.dtype))
 
 
-def build_step(model, x, arrays, targets, weights, training):
+def build_step(model, x, inputs, targets, weights, training):
     """The program of a step for arrays of these shapes, from the model's cache.
 
     Args:
-        x: the inputs as the user gave them (for their structure), `arrays` the same as flat arrays.
+        x: the inputs as the user gave them (for their structure), `inputs` their specs.
         targets, weights: one array an output, None where there is none.
 
     Returns:
-        the program; its inputs are the arrays, the targets and weights, and in training the optimizer's rates.
+        the program; it takes the inputs, the targets and weights, and in training the optimizer's rates.
     """
     structure = form_of(x)
     present = [a for a in (*targets, *weights) if a is not None]
-    specs = [*model._specs_of(arrays), *map(_spec, present)]
+    specs = [*inputs, *map(_spec, present)]
     if training:
         specs.append(TensorSpec((len(model.optimizer.step_rates()),)))
     shape_key = tuple(None if a is None else _spec(a) for a in (*targets, *weights))
@@ -41,7 +41,7 @@ def build_step(model, x, arrays, targets, weights, training):
         _build_state(model)
 
         def step(tracer, *values):
-            parts = _Parts(values, structure, len(arrays), targets, weights)
+            parts = _Parts(values, structure, len(inputs), targets, weights)
             return _record(model, tracer, parts, training)
 
         store = None if training else model._prepared

@@ -157,7 +157,7 @@ class Trainer:
     def _step_program(self, x, y, sample_weight, training):
         """The program of a step on a batch, and its inputs."""
         x = self._in_order(x)
-        arrays = self._as_inputs(x)
+        arrays, specs = self._as_inputs(x)
         if any(array.shape[0] == 0 for array in arrays):
             raise ShapeError("A step needs samples. Received: an empty batch")
         if self._compiled_loss is None:
@@ -166,7 +166,7 @@ class Trainer:
         names = self._compiled_loss.names
         targets = self._compiled_loss.targets(y)
         weights = [None] * len(names) if sample_weight is None else self._weights(sample_weight, names)
-        program = build_step(self, x, arrays, targets, weights, training)
+        program = build_step(self, x, specs, targets, weights, training)
         rates = [np.asarray(self.optimizer.step_rates(), np.float32)] if training else []
         present = [a for a in (*targets, *weights) if a is not None]
         return program, [*arrays, *present, *rates]
@@ -178,7 +178,7 @@ class Trainer:
 
     def _infer_outputs(self, x):
         """The outputs for an input, as shapes; makes the weights of a model that has seen none yet."""
-        specs, structure = self._specs_of(self._as_inputs(x)), form_of(x)
+        (_, specs), structure = self._as_inputs(x), form_of(x)
         self._build_now(specs, structure)
         return infer_shapes(lambda *values: self(pack_like(structure, values), training=False), specs)
 

@@ -163,8 +163,8 @@ def _as_given(arrays):
 
 
 def _inference_program(model, arrays):
-    structure = form_of(_as_given(arrays))
-    program, _ = model._forward_program(model._specs_of(arrays), structure, False)
+    given = _as_given(arrays)
+    program, _ = model._forward_program(model._as_inputs(given)[1], form_of(given), False)
     return program
 
 

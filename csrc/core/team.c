@@ -25,7 +25,6 @@ typedef struct {
     _Alignas(64) atomic_int waiting;
     _Alignas(64) atomic_int generation;
     atomic_int sleepers;
-    int size;
 } barrier_t;
 
 enum { SPINS = 2000 };
@@ -81,7 +80,7 @@ void cnn_team_barrier(cnn_team *team)
     if (team->size == 1)
         return;
     const int generation = atomic_load_explicit(&b->generation, memory_order_relaxed);
-    if (atomic_fetch_add_explicit(&b->waiting, 1, memory_order_acq_rel) < b->size - 1) {
+    if (atomic_fetch_add_explicit(&b->waiting, 1, memory_order_acq_rel) < team->size - 1) {
         wait_for_next(b, generation);
         return;
     }
@@ -107,13 +106,11 @@ static void run_alone(const region_t *region)
 
 static void run_region(const region_t *region)
 {
-    barrier_t barrier = {.size = 0};
+    barrier_t barrier = {0};
 #pragma omp parallel num_threads(region->threads)
     {
         /* The runtime may grant fewer threads than asked for; bits do not depend on how many. */
-#pragma omp single
-        barrier.size = omp_get_num_threads();
-        cnn_team team = {.id = omp_get_thread_num(), .size = barrier.size, .barrier = &barrier};
+        cnn_team team = {.id = omp_get_thread_num(), .size = omp_get_num_threads(), .barrier = &barrier};
         region->body(&team, region->arg);
     }
 }
