@@ -139,7 +139,7 @@ def test_times_of_the_steps_sum_to_that_of_the_run(model, isa, threads):
     config.set_num_threads(threads)
     try:
         x = np.ones((64, 12, 12, 8), np.float32)
-        program, _ = model._forward_program(model._specs_of([x]), None, False)
+        program, _ = model._forward_program(model._as_inputs(x)[1], None, False)
         expected, shares = program.run([x])[0], []
         for _ in range(20):
             step_ns = np.full(len(program.steps), -1, np.int64)
