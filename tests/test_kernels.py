@@ -9,6 +9,7 @@ import pytest
 
 from cnnengine import _native as native
 from cnnengine.core.codes import UNARY
+from cnnengine.ops.depthwise_block import part_of
 from cnnengine.reference import IMPLEMENTATIONS
 from tests.support.bounds import check
 from tests.support.cases import CASES, Case
@@ -21,12 +22,14 @@ THREADS = (2, 3, 5)
 
 # Buffers that all samples of a batch share; the others have a row, or an image, for each sample.
 SHARED = {"w", "b", "bias", "mean", "var", "gamma", "beta", "state", "hyper"}
-# Operations that treat each sample alone, and the field that counts samples.
+SHARED |= {"expand", "expand_bias", "project", "project_bias"}
+# Operations that treat each sample alone, and the field (or those) that counts samples.
 PER_SAMPLE = {
     "conv2d_fwd": "n",
     "conv2d_bwd_data": "n",
     "depthwise2d_fwd": "n",
     "depthwise2d_bwd_data": "n",
+    "depthwise_block_fwd": "depthwise_n project_n expand_n",
     "max_pool2d_fwd": "n",
     "max_pool2d_bwd": "n",
     "avg_pool2d_fwd": "n",
@@ -82,8 +85,31 @@ def test_packed_weights_change_no_bit(isa, op, case):
         assert_same_bits(run_native(op, with_packed, threads)[0], run_native(op, case)[0])
 
 
+@pytest.mark.parametrize("case", CASES["depthwise_block_fwd"], ids=lambda case: case.id)
+def test_a_depthwise_block_has_the_bits_of_its_three_convolutions(isa, case):
+    f, (x, expand, expand_bias, w, bias, project, project_bias, addend) = case.fields, case.inputs
+    parts = {name: part_of(f, name) for name in ("expand", "depthwise", "project")}
+    d, packs = parts["depthwise"], [project, expand]
+    expected = x
+    if f["expands"]:
+        expected = np.empty((d["n"], d["h"], d["w"], d["c"]), np.float32)
+        native.call("conv2d_fwd", parts["expand"], [x, expand, expand_bias, None], [expected])
+    middle, y = np.empty((d["n"], d["p"], d["q"], d["c"]), np.float32), np.empty(*case.outputs[0])
+    native.call("depthwise2d_fwd", d, [expected, w, bias], [middle])
+    native.call("conv2d_fwd", parts["project"], [middle, project, project_bias, addend], [y])
+    assert_same_bits(run_native("depthwise_block_fwd", case)[0], y)
+    for part, weights in zip(("project", "expand"), (project, expand)):
+        if weights is not None:
+            packed = np.full(native.packed_size("conv2d_pack", parts[part]), np.nan, np.float32)
+            native.call("conv2d_pack", parts[part], [weights], [packed])
+            packs[part == "expand"] = packed
+            f = f | {f"{part}_packed": 1}
+            inputs = [x, packs[1], expand_bias, w, bias, packs[0], project_bias, addend]
+            assert_same_bits(run_native("depthwise_block_fwd", Case(case.id, f, inputs, case.outputs), 2)[0], y)
+
+
 def _sample(case, names, field, i, axis=0):
-    """The case with its sample i alone."""
+    """The case with its sample i alone; `field` names what counts samples."""
     index = (slice(None),) * axis + (slice(i, i + 1),)
 
     def pick(name, array):
@@ -91,13 +117,13 @@ def _sample(case, names, field, i, axis=0):
 
     inputs = [pick(name, array) for name, array in zip(names, case.inputs, strict=True)]
     outputs = [(pick("", np.empty(*out)).shape, out[1]) for out in case.outputs]
-    return Case(case.id, case.fields | {field: 1}, inputs, outputs)
+    return Case(case.id, case.fields | dict.fromkeys(field.split(), 1), inputs, outputs)
 
 
 @pytest.mark.parametrize(("op", "case"), _params(PER_SAMPLE))
 def test_batch_changes_no_bit_of_a_sample(isa, op, case):
     field, together = PER_SAMPLE[op], run_native(op, case, 2)
-    for i in range(min(case.fields[field], 5)):
+    for i in range(min(case.fields[field.split()[0]], 5)):
         alone = run_native(op, _sample(case, native.OPS[op].inputs, field, i))
         for one, whole in zip(alone, together, strict=True):
             assert_same_bits(one, np.ascontiguousarray(whole[i : i + 1]))

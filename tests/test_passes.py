@@ -5,16 +5,20 @@ import pytest
 
 from cnnengine import activations, ops
 from cnnengine.core.variable import Variable
+from cnnengine.engine.program import NativeProgram
 from cnnengine.graph.gradients import gradients
+from cnnengine.graph.passes import join_depthwise_blocks as join_depthwise_blocks_module
 from cnnengine.graph.passes import optimise
 from cnnengine.graph.passes.absorb_padding import absorb_padding
 from cnnengine.graph.passes.dead_code import drop_dead_code
 from cnnengine.graph.passes.fold_batch_norm import fold_batch_norm
 from cnnengine.graph.passes.fuse_epilogue import fuse_epilogue
+from cnnengine.graph.passes.join_depthwise_blocks import join_depthwise_blocks
 from cnnengine.graph.trace import trace
 from cnnengine.ops.batch_norm import batch_normalise, batch_stats
 from cnnengine.ops.conv2d import conv2d, conv2d_transpose, depthwise2d
 from cnnengine.ops.matmul import dense
+from tests.support.compare import assert_same_bits
 from tests.support.programs import names, normal, run, run64, specs_of, traced
 
 
@@ -349,3 +353,86 @@ def test_a_residual_block_becomes_two_convolutions():
 def test_optimising_twice_changes_nothing():
     graph = optimise(traced(_residual_block, normal(2, 6, 5, 4)))
     assert names(optimise(graph)) == names(graph)
+
+
+# --- depthwise blocks -------------------------------------------------------------------------------------------------
+
+_BLOCK_X = (2, 9, 8, 3)
+_EXPAND, _PROJECT = normal(1, 1, 3, 12, seed=1), normal(1, 1, 12, 3, seed=2)
+_WIDE_KERNEL, _NARROW_KERNEL = normal(3, 3, 12, 1, seed=3), normal(3, 3, 3, 1, seed=4)
+
+
+def _block(x, stride=1, between=lambda y: y):
+    wide = ops.relu6(conv2d(x, _EXPAND, normal(12)))
+    middle = ops.relu6(depthwise2d(between(wide), _WIDE_KERNEL, normal(12, seed=6), (stride, stride), "same"))
+    return conv2d(middle, _PROJECT)
+
+
+def _joined(graph):
+    return join_depthwise_blocks(fuse_epilogue(graph))
+
+
+JOINED = {
+    "block": (_block, "depthwise_block_fwd"),
+    "strided": (lambda x: _block(x, 2), "depthwise_block_fwd"),
+    "residual": (lambda x: _block(x) + x, "depthwise_block_fwd"),
+    "two": (lambda x: _block(_block(x)), "depthwise_block_fwd depthwise_block_fwd"),
+    "no_expansion": (
+        lambda x: conv2d(depthwise2d(x, _NARROW_KERNEL, padding="same"), _EXPAND),
+        "depthwise_block_fwd",
+    ),
+    "wide_map_read_twice": (
+        lambda x: _block(x, between=lambda y: (y, kept.append(y))[0]) + ops.mean(kept.pop()),
+        "conv2d_fwd depthwise_block_fwd reduce binary",
+    ),
+    "something_in_between": (lambda x: _block(x, between=ops.tanh), "conv2d_fwd unary_fwd depthwise_block_fwd"),
+    "wide_projection": (
+        lambda x: conv2d(depthwise2d(x, _NARROW_KERNEL, padding="same"), normal(3, 3, 3, 5)),
+        "depthwise2d_fwd conv2d_fwd",
+    ),
+    "strided_projection": (
+        lambda x: conv2d(depthwise2d(x, _NARROW_KERNEL, padding="same"), _EXPAND, strides=2),
+        "depthwise2d_fwd conv2d_fwd",
+    ),
+    "padded_projection": (
+        lambda x: conv2d(depthwise2d(x, _NARROW_KERNEL, padding="same"), _EXPAND, padding=(1, 0)),
+        "depthwise2d_fwd conv2d_fwd",
+    ),
+    "multiplied": (
+        lambda x: conv2d(depthwise2d(x, normal(3, 3, 3, 4), padding="same"), _PROJECT),
+        "depthwise2d_fwd conv2d_fwd",
+    ),
+}
+kept = []
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_a_depthwise_block_of_large_maps_becomes_one_operation(name, monkeypatch):
+    monkeypatch.setattr(join_depthwise_blocks_module, "LARGE_MAP", 1)
+    function, expected = JOINED[name]
+    check(_joined, function, expected, normal(*_BLOCK_X))
+
+
+def test_a_depthwise_block_of_small_maps_or_rows_that_do_not_fit_is_left_alone(monkeypatch):
+    three = "conv2d_fwd depthwise2d_fwd conv2d_fwd"
+    check(_joined, _block, three, normal(*_BLOCK_X))
+    monkeypatch.setattr(join_depthwise_blocks_module, "LARGE_MAP", 1)
+    check(_joined, _block, three, normal(2, 1, 2, 3))  # smaller than the weights
+    monkeypatch.setattr(join_depthwise_blocks_module, "ROOM", 4 * 8 * 12 - 1)
+    check(_joined, _block, three, normal(*_BLOCK_X))
+
+
+def test_a_joined_block_names_all_layers_and_their_work():
+    x = normal(1, 64, 64, 3)
+    w = normal(1, 1, 3, 128), normal(3, 3, 128, 1), normal(1, 1, 128, 3)
+
+    def function(x):
+        return conv2d(depthwise2d(conv2d(x, w[0]), w[1], padding="same"), w[2])
+
+    plain, joined = traced(function, x), _joined(traced(function, x))
+    assert names(joined) == ["depthwise_block_fwd"]
+    assert [name for _, name in joined.nodes[0].origins] == names(plain)
+    assert NativeProgram(joined).steps[0].flops == sum(step.flops for step in NativeProgram(plain).steps)
+    assert NativeProgram(joined).nbytes < NativeProgram(plain).nbytes / 4
+    (one,), (other,) = run(joined, x), run(plain, x)
+    assert_same_bits(one, other)

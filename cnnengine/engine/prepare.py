@@ -13,6 +13,7 @@ from cnnengine.core.spec import STORAGE
 from cnnengine.core.variable import Variable, WriteCounter, aligned_array
 from cnnengine.engine.program import NativeProgram
 from cnnengine.graph.graph import Graph, Node
+from cnnengine.graph.passes.join_depthwise_blocks import join_depthwise_blocks
 from cnnengine.ops.conv2d import CONV2D_BWD_DATA_PACK, CONV2D_PACK
 from cnnengine.ops.matmul import MATMUL_PACK
 
@@ -110,7 +111,7 @@ class PreparedStore:
         Returns:
             (the graph without it, the entries it reads, their arrays by the id of the value).
         """
-        graph = pack_weights(graph)
+        graph = join_depthwise_blocks(pack_weights(graph))
         fixed, _ = _fixed_values(graph)
         rest = [node for node in graph.nodes if id(node.outputs[0]) not in fixed]
         read = {id(v): v for node in (*rest, *graph.updates) for v in node.inputs if v is not None and id(v) in fixed}

@@ -235,8 +235,9 @@ def _algorithm(step):
 def _fused(step):
     names = native.OPS[step.op.name].inputs
     fused = [name for name, spec in zip(names, step.inputs) if name in ("bias", "addend") and spec is not None]
-    if step.fields.get("act"):
-        fused.append(_ACTIVATIONS[step.fields["act"]])
+    acts = dict.fromkeys(value for key, value in step.fields.items() if key == "act" or key.endswith("_act"))
+    fused += [_ACTIVATIONS[act] for act in acts if act]
     if any(op == "batch_norm_fwd" for _, op in step.origins[1:]):
         fused.append("batch norm")
-    return (*fused, "packed") if step.fields.get("packed") else tuple(fused)
+    packed = any(value for key, value in step.fields.items() if key == "packed" or key.endswith("_packed"))
+    return (*fused, "packed") if packed else tuple(fused)

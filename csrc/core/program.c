@@ -13,6 +13,7 @@
     F(matmul)                                                                                                          \
     F(conv2d)                                                                                                          \
     F(depthwise2d)                                                                                                     \
+    F(depthwise_block)                                                                                                 \
     F(pool2d)                                                                                                          \
     F(batch_norm) F(layer_norm) F(group_norm) F(elementwise) F(reduce) F(softmax) F(layout) F(random) F(update)
 

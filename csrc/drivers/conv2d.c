@@ -198,7 +198,7 @@ static void pack_narrow(const cnn_conv2d *d, const float *w, float *packed, cons
             cnn_narrow_pack(w + tap * width * d->k + v * vl, width, width, d->k, 1, tap, beside, packed + v * size);
 }
 
-static void pack_forward(const cnn_conv2d *d, const float *w, float *packed, const cnn_team *team)
+void cnn_conv2d_pack_direct(const cnn_conv2d *d, const float *w, float *packed, const cnn_team *team)
 {
     if (cnn_narrow_applies(d->groups, d->c / d->groups, d->k / d->groups))
         pack_narrow(d, w, packed, team);
@@ -206,7 +206,7 @@ static void pack_forward(const cnn_conv2d *d, const float *w, float *packed, con
         pack_panels(d, w, packed, team);
 }
 
-static size_t packed_bytes(const cnn_conv2d *d)
+size_t cnn_conv2d_packed_bytes(const cnn_conv2d *d)
 {
     return (size_t)(d->groups * d->t * d->r * d->s * (d->c / d->groups) * cnn_packed_cols(d->k / d->groups)) *
            sizeof(float);
@@ -255,7 +255,7 @@ static cnn_workspace fwd_workspace(const void *desc)
     if (d->algorithm != CNN_DIRECT)
         return cnn_conv_winograd_workspace(d, 0);
     const cnn_conv_problem p = forward(d);
-    return (cnn_workspace){d->packed ? 0 : packed_bytes(d), cnn_conv_local_bytes(&p)};
+    return (cnn_workspace){d->packed ? 0 : cnn_conv2d_packed_bytes(d), cnn_conv_local_bytes(&p)};
 }
 
 static void conv2d_fwd(const void *desc, void *const *buf, cnn_team *team)
@@ -270,7 +270,7 @@ static void conv2d_fwd(const void *desc, void *const *buf, cnn_team *team)
     p.bias = buf[2];
     p.addend = buf[3];
     if (!d->packed) {
-        pack_forward(d, buf[1], (float *)team->shared, team);
+        cnn_conv2d_pack_direct(d, buf[1], (float *)team->shared, team);
         p.packed = (float *)team->shared;
         cnn_team_barrier(team);
     }
@@ -281,7 +281,7 @@ static void conv2d_pack(const void *desc, void *const *buf, cnn_team *team)
 {
     const cnn_conv2d *d = desc;
     if (d->algorithm == CNN_DIRECT)
-        pack_forward(d, buf[0], buf[1], team);
+        cnn_conv2d_pack_direct(d, buf[0], buf[1], team);
     else
         cnn_winograd_pack(cnn_conv_winograd(d, 0).size, d->t, d->c, d->k, buf[0], 0, buf[1], team);
 }

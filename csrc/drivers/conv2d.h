@@ -30,6 +30,10 @@ void cnn_conv_open(cnn_conv_problem *p);
 /* Winograd's problem for the forward pass or, `turned`, for the backward pass for the data. */
 cnn_winograd cnn_conv_winograd(const cnn_conv2d *d, int turned);
 
+/* Pack weights for the forward pass by the direct algorithm: the thread's share. And how many bytes that takes. */
+void cnn_conv2d_pack_direct(const cnn_conv2d *d, const float *w, float *packed, const cnn_team *team);
+size_t cnn_conv2d_packed_bytes(const cnn_conv2d *d);
+
 /* What a problem takes: output pixels of a full strip, bytes of a table with a pointer for each, bytes of a thread's
  * scratch, floats of one group's packed weights. */
 int64_t cnn_conv_pixels(const cnn_conv_problem *p);

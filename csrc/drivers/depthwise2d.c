@@ -6,7 +6,7 @@
  * run by run, with their taps as a list of offsets.
  *
  * With m > 1 the input row is first spread to c * m channels; then there is one kernel a channel again. */
-#include "cnn/depthwise2d.h"
+#include "drivers/depthwise2d.h"
 
 #include <string.h>
 
@@ -203,14 +203,25 @@ static void forward_spread(const cnn_depthwise2d *d, const correlation_t *k, int
         correlate_runs(&from_scratch, rows, u, scratch, w, bias, y);
 }
 
+static correlation_t forward(const cnn_depthwise2d *d, char *local)
+{
+    int64_t cm = d->c * d->m;
+    correlation_t k = correlation(axis_forward(d->p, d->r, d->h, d->stride_h, d->dilation_h, d->pad_t),
+                                  axis_forward(d->q, d->s, d->w, d->stride_w, d->dilation_w, d->pad_l), cm, d->s * cm,
+                                  d->q * cm, local);
+    if (k.lines)
+        k.bounds = cnn_bounds_of(d->act);
+    return k;
+}
+
 static void forward_lines(const cnn_depthwise2d *d, const correlation_t *k, int64_t lo, int64_t hi, const float *x,
-                          void *const *buf, float *y, float *scratch)
+                          const float *w, const float *bias, float *y)
 {
     int64_t row = d->q * d->c * d->m;
     if (d->m == 1)
-        correlate(k, lo, hi, x, buf[1], buf[2], y);
+        correlate(k, lo, hi, x, w, bias, y);
     for (int64_t u = lo; u < hi && d->m > 1; u++)
-        forward_spread(d, k, u, x, buf[1], buf[2], y, scratch);
+        forward_spread(d, k, u, x, w, bias, y, (float *)(k->w_offset + d->r * d->s));
     if (d->act != ACT_NONE && !k->bounds.given)
         cnn_k->unary_fwd(d->act, (hi - lo) * row, (float)d->alpha, (float)d->beta, y + lo * row, y + lo * row);
 }
@@ -219,11 +230,7 @@ static void depthwise2d_fwd(const void *desc, void *const *buf, cnn_team *team)
 {
     const cnn_depthwise2d *d = desc;
     int64_t cm = d->c * d->m;
-    correlation_t k = correlation(axis_forward(d->p, d->r, d->h, d->stride_h, d->dilation_h, d->pad_t),
-                                  axis_forward(d->q, d->s, d->w, d->stride_w, d->dilation_w, d->pad_l), cm, d->s * cm,
-                                  d->q * cm, team->local);
-    if (k.lines)
-        k.bounds = cnn_bounds_of(d->act);
+    correlation_t k = forward(d, team->local);
     int by_channels = d->m == 1 && k.lines && (d->act == ACT_NONE || k.bounds.given);
     cnn_range channels, rows = share(by_channels, cm, d->n, d->p, team, &channels);
     k.c_lo = channels.lo;
@@ -232,16 +239,27 @@ static void depthwise2d_fwd(const void *desc, void *const *buf, cnn_team *team)
         image = row / d->p;
         lo = row % d->p;
         hi = cnn_limited(rows.hi - image * d->p, 0, d->p);
-        forward_lines(d, &k, lo, hi, (const float *)buf[0] + image * d->h * d->w * d->c, buf,
-                      (float *)buf[3] + image * d->p * d->q * cm, (float *)(k.w_offset + d->r * d->s));
+        forward_lines(d, &k, lo, hi, (const float *)buf[0] + image * d->h * d->w * d->c, buf[1], buf[2],
+                      (float *)buf[3] + image * d->p * d->q * cm);
     }
+}
+
+void cnn_depthwise2d_rows(const cnn_depthwise2d *d, int64_t lo, int64_t hi, const float *x, const float *w,
+                          const float *bias, float *y, char *local)
+{
+    const correlation_t k = forward(d, local);
+    forward_lines(d, &k, lo, hi, x, w, bias, y);
+}
+
+size_t cnn_depthwise2d_local_bytes(const cnn_depthwise2d *d)
+{
+    size_t scratch = d->m > 1 ? (size_t)(d->r * d->w * d->c * d->m) * sizeof(float) : 0;
+    return (size_t)(2 * d->r * d->s) * sizeof(int64_t) + scratch;
 }
 
 static cnn_workspace fwd_workspace(const void *desc)
 {
-    const cnn_depthwise2d *d = desc;
-    size_t scratch = d->m > 1 ? (size_t)(d->r * d->w * d->c * d->m) * sizeof(float) : 0;
-    return (cnn_workspace){.local = (size_t)(2 * d->r * d->s) * sizeof(int64_t) + scratch};
+    return (cnn_workspace){.local = cnn_depthwise2d_local_bytes(desc)};
 }
 
 /* Rows [lo, hi) of one image of dx. */

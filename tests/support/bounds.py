@@ -77,6 +77,15 @@ def _sum(op, case, actual, expected):
     )
 
 
+def _depthwise_block(op, case, actual, expected):
+    """Three sums, each of what the one before has rounded. None of the activations is larger than its argument."""
+    fields = {key: 0 if key.endswith("_act") else value for key, value in case.fields.items()}
+    inputs = [None if a is None else np.abs(a) for a in case.inputs]
+    (magnitude,) = run64(IMPLEMENTATIONS[op], type(case)(case.id, fields, inputs, case.outputs))
+    terms = fields["expand_c"], fields["depthwise_r"] * fields["depthwise_s"], fields["project_c"]
+    assert_bounded(actual[0], expected[0], STEEPEST**2 * magnitude, sum(map(_roundings, terms)) + 24)
+
+
 def _exact(op, case, actual, expected):
     for one, other in zip(actual, expected, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -261,6 +270,7 @@ def _is_second_moment(op, slot):
 
 
 _CHECKS = {
+    "depthwise_block_fwd": _depthwise_block,
     "unary_fwd": _unary_fwd,
     "unary_bwd": _unary_bwd,
     "binary": _binary,

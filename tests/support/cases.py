@@ -261,6 +261,9 @@ _LARGE = {
     "strips_strided": _windows(33, 35, 3, 3, stride=(2, 2), pad=(1, 1, 0, 1)),
     "strips_pointwise": _windows(25, 27, 1, 1),
     "long_row": _windows(2, 700, 1, 3, pad=(0, 0, 1, 1)),
+    # Wide rows, of which a strip has few.
+    "block_strips": _windows(9, 21, 3, 3, pad=(1, 1, 1, 1)),
+    "block_strips_strided": _windows(12, 20, 3, 3, stride=(2, 2), pad=(0, 1, 1, 1)),
     "winograd_strips": _windows(70, 74, 3, 3, pad=(1, 1, 1, 1)),
     "winograd_valid": _windows(9, 11, 3, 3),
     "winograd_pad": _windows(7, 6, 3, 3, pad=(2, 1, 0, 2)),
@@ -433,6 +436,54 @@ def _depthwise_cases():
     for name, act in {"none": NO_ACT, **ACTS}.items():
         fields = {**WINDOWS["strided_same"], "n": 2, "c": 19, "m": 1, **act}
         _add("depthwise2d_fwd", f"bias_{name}", fields, [(2, 8, 8, 19), (3, 3, 19, 1), (19,)], [(2, 4, 4, 19)])
+
+
+#        name                 windows             n  c    wide  k  expands  addend  act
+_DEPTHWISE_BLOCK = [
+    ("unit", "unit", 1, 1, 1, 1, 1, 0, "relu"),
+    ("empty", "same", 0, 3, 17, 5, 1, 0, "relu"),
+    ("same", "same", 5, 3, 17, 5, 1, 1, "relu6"),
+    ("same_alone", "same", 3, 19, 19, 33, 0, 0, "relu6"),
+    ("valid", "valid", 2, 5, 33, 17, 1, 0, "silu"),
+    ("strided_same", "strided_same", 3, 8, 16, 8, 1, 0, "relu"),
+    ("strided_alone", "strided_same", 3, 16, 16, 8, 0, 1, "leaky_relu"),
+    ("stride_over_kernel", "stride_over_kernel", 2, 3, 9, 4, 1, 0, "tanh"),
+    ("uneven_pad", "uneven_pad", 2, 4, 16, 24, 1, 0, "relu"),
+    ("larger_than_image", "larger_than_image", 2, 2, 8, 3, 1, 0, "relu"),
+    ("dilated", "dilated", 2, 4, 8, 5, 1, 0, "relu"),
+    ("cut_off", "cut_off", 2, 3, 17, 5, 1, 0, "relu"),
+    ("strips", "block_strips", 3, 4, 600, 5, 1, 1, "relu6"),
+    ("strips_strided", "block_strips_strided", 2, 3, 700, 4, 1, 0, "relu"),
+    ("strips_alone", "block_strips", 1, 600, 600, 3, 0, 0, "relu"),
+    ("one_row_a_strip", "block_strips", 1, 2, 1030, 3, 1, 0, "relu"),
+    ("deep", "pointwise", 2, 3, 2100, 5, 1, 0, "relu"),
+]
+
+
+def _depthwise_block_fields(window, n, c, wide, k, expands, act):
+    def pointwise(h, w, c, k, act):
+        kernel = _windows(h, w, 1, 1)
+        return {**kernel, "n": n, "c": c, "k": k, "groups": 1, **_PLAIN_CONV, **act}
+
+    parts = {
+        "depthwise": {**window, "n": n, "c": wide, "m": 1, **act},
+        "project": pointwise(window["p"], window["q"], wide, k, NO_ACT),
+    }
+    parts["expand"] = (
+        pointwise(window["h"], window["w"], c, wide, act) if expands else dict.fromkeys(parts["project"], 0)
+    )
+    return {"expands": expands} | {f"{part}_{key}": v for part, fields in parts.items() for key, v in fields.items()}
+
+
+def _depthwise_block_cases():
+    for name, windows, n, c, wide, k, expands, addend, act in _DEPTHWISE_BLOCK:
+        f = ALL_WINDOWS[windows]
+        fields = _depthwise_block_fields(f, n, c, wide, k, expands, ACTS[act])
+        y = (n, f["p"], f["q"], k)
+        expand = [(1, 1, c, wide), (wide,)] if expands else [None, None]
+        middle = [(f["r"], f["s"], wide, 1), (wide,) if addend else None]
+        project = [(1, 1, wide, k), None if addend else (k,), y if addend else None]
+        _add("depthwise_block_fwd", name, fields, [(n, f["h"], f["w"], c), *expand, *middle, *project], [y])
 
 
 #        name                windows              n  c
@@ -870,6 +921,7 @@ for _cases in (
     _conv_cases,
     _winograd_cases,
     _depthwise_cases,
+    _depthwise_block_cases,
     _pool_cases,
     _norm_cases,
     _own_norms,

@@ -7,6 +7,7 @@ m depth multiplier or rows. The file is long because it is a list, a few lines a
 
 import math
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -244,6 +245,20 @@ def depthwise2d_fwd(d, x, w, bias, y):
     for n, c, m, p, q, i, j, h, v, k in _depthwise_hits(d):
         y[n, p, q, k] += x[n, h, v, c] * w[i, j, c, m]
     _epilogue(d, y, bias)
+
+
+def depthwise_block_fwd(d, x, expand, expand_bias, w, bias, project, project_bias, addend, y):
+    def part(name):
+        return SimpleNamespace(**{key[len(name) :]: value for key, value in vars(d).items() if key.startswith(name)})
+
+    depthwise = part("depthwise_")
+    if d.expands:
+        wide = np.empty((depthwise.n, depthwise.h, depthwise.w, depthwise.c), x.dtype)
+        conv2d_fwd(part("expand_"), x, expand, expand_bias, None, wide)
+        x = wide
+    middle = np.empty((depthwise.n, depthwise.p, depthwise.q, depthwise.c), x.dtype)
+    depthwise2d_fwd(depthwise, x, w, bias, middle)
+    conv2d_fwd(part("project_"), middle, project, project_bias, addend, y)
 
 
 def depthwise2d_bwd_data(d, dy, w, dx):
