@@ -4,8 +4,11 @@ import copy
 import io
 import json
 import pickle
+import subprocess
+import sys
 import warnings
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from cnnengine import layers as L
 from cnnengine import ops, saving
 from cnnengine.core import errors
 from cnnengine.saving import hdf5_read, hdf5_write
+from cnnengine.saving.source import Source
 from tests.support.keras_oracle import import_keras
 
 RNG = np.random.default_rng(7)
@@ -698,3 +702,56 @@ def test_deep_model(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pickle.loads(pickle.dumps(model))
+
+
+# --- reading from the file --------------------------------------------------------------------------------------------
+
+
+def _small_model():
+    return ce.Sequential([ce.Input((3,)), L.Dense(5), L.Dense(2)])
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5"])
+def test_a_file_that_cannot_be_read_to_its_end_changes_no_weight(tmp_path, monkeypatch, name):
+    model, other = _small_model(), _small_model()
+    path = tmp_path / name
+    (model.save if name.endswith(".keras") else model.save_weights)(path)
+    before, whole, arrays = other.get_weights(), Source.read_into, []
+
+    def fails_at_the_third(self, offset, buffer):
+        arrays.append(self)
+        if len(arrays) - checksums == 3:
+            raise OSError(5, "Input/output error")
+        whole(self, offset, buffer)
+
+    checksums = {"m.keras": 1, "m.weights.h5": 2}[name]  # pieces of the file that they take
+    monkeypatch.setattr(Source, "read_into", fails_at_the_third)
+    with pytest.raises(OSError, match="Input/output error"):
+        other.load_weights(path)
+    assert len(arrays) == checksums + 3
+    for one, kept in zip(other.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, kept)
+
+
+def test_a_source_ends_where_its_file_does(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(10)))
+    with open(path, "rb") as file:
+        part = Source(file).part(4, 6)
+        assert part.size == 6 and part.take(1, 3) == bytes([5, 6, 7])
+        assert part.crc32(1, 5) == zlib.crc32(bytes(range(5, 10)))
+        for read in (lambda: part.take(1, 6), lambda: part.read_into(3, bytearray(4)), lambda: part.crc32(0, 7)):
+            with pytest.raises(errors.TruncatedFile, match="ends within"):
+                read()
+
+
+def test_loading_holds_the_weights_once(tmp_path):
+    path = tmp_path / "m.keras"
+    ce.Sequential([ce.Input((4096,)), L.Dense(4096)]).save(path)  # 67 MB
+    script = (
+        "import sys, cnnengine\n"
+        "peak = lambda: int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"
+        "before = peak(); model = cnnengine.saving.load_model(sys.argv[1]); print(peak() - before)"
+    )
+    run = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+    assert int(run.stdout) * 1024 < 1.2 * path.stat().st_size

@@ -27,6 +27,10 @@ _UNREAD = {"conv2d_pack": _SIZES, "conv2d_bwd_data_pack": _SIZES, "matmul_pack":
 
 _PACKED_INPUT = 1  # they all take their weights second
 
+# Large weights of a product of so few rows are read as they lie: they come from memory no faster when packed, and would
+# be there twice.
+_FEW_ROWS, _LARGE_WEIGHTS = 4, 1 << 20
+
 
 def _fixed_values(graph):
     """Ids of the values that depend on nothing but constants and variables that the graph does not write."""
@@ -51,15 +55,23 @@ def _pack_fields(node):
     return node.op.fields(ins, [value.spec for value in node.outputs], node.attrs) | {"packed": 1}
 
 
+def _reads_in_place(weights, fields):
+    few = fields.get("m", _FEW_ROWS + 1) <= _FEW_ROWS
+    return few and not fields["tb"] and weights.spec.size >= _LARGE_WEIGHTS
+
+
 def pack_weights(graph):
-    """The graph with the fixed weights of products and convolutions packed by a node of their own."""
+    """The graph with the fixed weights of products and convolutions packed by a node of their own.
+
+    Not where so few rows are multiplied with large ones that reading them is all the work.
+    """
     _, is_fixed = _fixed_values(graph)
     out, packed = [], {}
     for node in graph.nodes:
         weights = node.inputs[_PACKED_INPUT] if node.op.name in _PACKS else None
-        if weights is not None and is_fixed(weights):
+        fields = _pack_fields(node) if weights is not None and is_fixed(weights) else None
+        if fields is not None and not _reads_in_place(weights, fields):
             op = _PACKS[node.op.name]
-            fields = _pack_fields(node)
             fields |= dict.fromkeys(_UNREAD[op.name], 1)
             size = native.packed_size(op.name, fields)
             key = (id(weights), op.name, repr(sorted(fields.items())))

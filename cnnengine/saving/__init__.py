@@ -3,6 +3,7 @@
 Files:
     hdf5_write.py, hdf5_read.py   the part of HDF5 that Keras's files use
     archive.py, strict_json.py    zip and JSON, read without trust
+    source.py                     where their bytes come from
     weights.py                    which weight stands where
     config_write.py, config_read.py, operations.py
                                   configs of models, and of plain operations in them

@@ -1,6 +1,6 @@
 """The zip file that a `.keras` file is: written without compression, read without trust, never extracted."""
 
-import io
+import errno
 import struct
 import zipfile
 import zlib
@@ -14,6 +14,7 @@ from cnnengine.core.errors import (
     UnsafeContent,
     UnsupportedVersion,
 )  # fmt: skip
+from cnnengine.saving.source import as_source
 
 _MAX_MEMBERS = 1000
 _MAX_GROWTH = 8  # members together, over the size of the file; Keras and cnnengine store them as they are
@@ -32,22 +33,25 @@ def read(data, wanted):
     """Members of an archive.
 
     Args:
-        data: the file's bytes.
+        data: a Source, or the file's bytes.
         wanted: names of the members to read; those that are not there are left out.
 
     Returns:
-        {name: bytes or memoryview}, which fit the checksums of the archive
+        {name: Source}, which fit the checksums of the archive.
 
     Raises:
         ModelFileError: TruncatedFile, CorruptFile, UnsafeContent, UnsupportedVersion or TooLarge.
+        OSError: as the system reports it.
     """
-    if data[:4] != b"PK\3\4":
+    source = as_source(data)
+    if source.size < 4 or source.take(0, 4) != b"PK\3\4":
         raise CorruptFile("This is not a .keras file: it is no zip archive")
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(source.file) as archive:
             members = archive.infolist()
-            _check(members, len(data))
-            return {member.filename: _content(archive, member, data) for member in members if member.filename in wanted}
+            _check(members, source.size)
+            wanted = [member for member in members if member.filename in wanted]
+            return {member.filename: _content(archive, member, source) for member in wanted}
     except ModelFileError:
         raise
     except zipfile.BadZipFile as error:
@@ -55,7 +59,9 @@ def read(data, wanted):
     except NotImplementedError as error:
         raise UnsupportedVersion(f"The .keras file is packed in a way that is not understood: {error}") from None
     except (OSError, EOFError, RuntimeError, ValueError, OverflowError, struct.error, zlib.error) as error:
-        raise CorruptFile(f"The .keras file is damaged: {error}") from None  # all of this reads from memory
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # an impossible place in the file
+            raise
+        raise CorruptFile(f"The .keras file is damaged: {error}") from None
 
 
 def _check(members, size):
@@ -88,16 +94,16 @@ def _check_places(members, size):
             raise TruncatedFile(f"The .keras file ends within {member.filename!r}")
 
 
-def _content(archive, member, data):
-    """The bytes of a member; stored ones are not copied."""
+def _content(archive, member, source):
+    """The bytes of a member; stored ones stay in the file."""
     if member.compress_type != zipfile.ZIP_STORED:
-        return archive.read(member)
+        return as_source(archive.read(member))
     archive.open(member).close()  # compares the local header with the directory
-    name, extra = struct.unpack("<HH", data[member.header_offset + 26 : member.header_offset + _LOCAL_HEADER])
+    name, extra = struct.unpack("<HH", source.take(member.header_offset + 26, 4))
     start = member.header_offset + _LOCAL_HEADER + name + extra
-    content = memoryview(data)[start : start + member.compress_size]
-    if len(content) != member.file_size:
+    if member.compress_size != member.file_size or start + member.file_size > source.size:
         raise TruncatedFile(f"The .keras file ends within {member.filename!r}")
-    if zlib.crc32(content) != member.CRC:
+    content = source.part(start, member.file_size)
+    if content.crc32(0, content.size) != member.CRC:
         raise CorruptFile(f"{member.filename!r} of the .keras file does not fit its checksum: the file was damaged")
     return content

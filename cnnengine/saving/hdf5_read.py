@@ -2,19 +2,22 @@
 
 Only the classic layout is understood: symbol-table groups and contiguous or compact arrays of numbers. Everything that
 would lead outside of the file (links, external storage, virtual datasets) or needs a filter is refused. Every address
-is checked against the file's real size, every object is visited once, and arrays are views of the file's bytes:
+is checked against the file's real size, every object is visited once, and arrays stay in the file until wanted:
 nothing is allocated because the file says so.
 
 Source: HDF5 File Format Specification Version 3.0, The HDF Group.
 """
 
+import io
 import struct
 import zlib
+from math import prod
 
 import numpy as np
 
 from cnnengine.core.errors import CorruptFile, TruncatedFile, UnsafeContent, UnsupportedVersion
 from cnnengine.saving.hdf5_write import CHECKSUM, DIGITS, ENTRY, SIGNATURE, UNDEFINED
+from cnnengine.saving.source import Source, as_source
 
 _MAX_DEPTH = 128
 _MAX_NAME = 256
@@ -30,16 +33,16 @@ def read(data, verified=False):
     """All arrays of a file.
 
     Args:
-        data: the file's bytes.
+        data: a Source, or the file's bytes.
         verified: whether they were compared with a checksum already.
 
     Returns:
-        {path of the group: {name: array}}, with an entry for every group; paths have no slash at the start.
+        {path of the group: {name: StoredArray}}, with an entry for every group; paths have no slash at the start.
 
     Raises:
         ModelFileError: TruncatedFile, CorruptFile, UnsafeContent or UnsupportedVersion.
     """
-    file = _File(memoryview(data).cast("B"))
+    file = _File(as_source(data))
     groups, seen = {}, set()
     todo = [("", file.root(), 0)]
     while todo:
@@ -62,22 +65,61 @@ def read(data, verified=False):
     return groups
 
 
-def _as_bfloat16(words):
-    """float32 from the upper halves of its words."""
-    return (words.astype("<u4") << 16).view("<f4")
+class StoredArray:
+    """An array of a file, which is read when it is wanted.
+
+    Args:
+        source, offset: where its bytes are.
+        shape: its shape.
+        kind: what its words are: a NumPy dtype, or "bfloat16" (float32, of which the upper halves are stored).
+
+    Attributes:
+        dtype: of what is read.
+    """
+
+    def __init__(self, source, offset, shape, kind):
+        self._source, self._offset, self.shape = source, offset, shape
+        self._words = np.dtype("<u2" if kind == "bfloat16" else kind)
+        self.dtype = np.dtype("<f4" if kind == "bfloat16" else kind)
+
+    @property
+    def size(self):
+        return prod(self.shape)
+
+    @property
+    def nbytes(self):
+        """Bytes in the file."""
+        return self.size * self._words.itemsize
+
+    def __array__(self, dtype=None, copy=None):
+        words = np.empty(self.shape, self._words)
+        self._source.read_into(self._offset, words.reshape(-1).view(np.uint8))
+        array = words if self._words == self.dtype else (words.astype("<u4") << 16).view("<f4")
+        return array if dtype is None else array.astype(dtype)
+
+    def read_into(self, array):
+        """Set a contiguous array of this shape, converting the numbers if need be."""
+        if self._words == array.dtype:
+            self._source.read_into(self._offset, array.reshape(-1).view(np.uint8))
+        else:
+            array[...] = np.asarray(self)
 
 
 class _File:
-    def __init__(self, data):
-        self.data = data
+    def __init__(self, source):
+        self.source = source
         self.visited = set()  # nodes of B-trees, symbol tables, continued headers
-        self.symbols = len(self.data) // ENTRY  # more members than this cannot be
+        self.symbols = source.size // ENTRY  # more members than this cannot be
+
+    def check(self, address, size):
+        """Raise TruncatedFile for what is not inside the file."""
+        if address < 0 or size < 0 or address + size > self.source.size:
+            raise TruncatedFile(f"HDF5: {size} bytes are expected at {address}. Size of the file: {self.source.size}")
 
     def take(self, address, size):
         """Bytes of the file. Raises TruncatedFile."""
-        if address < 0 or size < 0 or address + size > len(self.data):
-            raise TruncatedFile(f"HDF5: {size} bytes are expected at {address}. Size of the file: {len(self.data)}")
-        return self.data[address : address + size]
+        self.check(address, size)
+        return self.source.take(address, size)
 
     def unpack(self, form, address):
         return struct.unpack(form, self.take(address, struct.calcsize(form)))
@@ -99,8 +141,8 @@ class _File:
         base, _, end, _ = self.unpack("<4Q", at)
         if base:
             raise UnsupportedVersion("HDF5: the file starts with a user block")
-        if end > len(self.data):
-            raise TruncatedFile(f"HDF5: the file should have {end} bytes. Size of the file: {len(self.data)}")
+        if end > self.source.size:
+            raise TruncatedFile(f"HDF5: the file should have {end} bytes. Size of the file: {self.source.size}")
         return self.unpack("<Q", at + 40)[0]
 
     # --- object headers ---------------------------------------------------------------------------------------
@@ -118,7 +160,7 @@ class _File:
                 kind, length, flags = self.unpack("<HHB3x", at)
                 data = self.take(at + 8, length)
                 if kind == 0x10:
-                    blocks.append(struct.unpack("<QQ", data[:16].tobytes().ljust(16, b"\0")))
+                    blocks.append(struct.unpack("<QQ", data[:16].ljust(16, b"\0")))
                 self._refuse(kind, flags, data)
                 out.setdefault(kind, []).append((at + 8, data))
                 at, count = at + 8 + length, count - 1
@@ -138,12 +180,11 @@ class _File:
     def verify(self, messages):
         """Compare the checksum that cnnengine writes, where there is one."""
         for at, data in messages.get(0x0C, ()):
-            position = bytes(data).find(CHECKSUM.encode())
-            if position >= 0:
-                slot = at + len(bytes(data).rstrip(b"\0")) - DIGITS
-                text = bytes(self.take(slot, DIGITS))
-                crc = zlib.crc32(b"0" * DIGITS, zlib.crc32(self.data[:slot]))
-                crc = zlib.crc32(self.data[slot + DIGITS :], crc)
+            if CHECKSUM.encode() in data:
+                slot = at + len(data.rstrip(b"\0")) - DIGITS
+                text, end = self.take(slot, DIGITS), slot + DIGITS
+                crc = zlib.crc32(b"0" * DIGITS, self.source.crc32(0, slot))
+                crc = self.source.crc32(end, self.source.size - end, crc)
                 if text != f"{crc:08x}".encode():
                     raise CorruptFile("HDF5: the content does not fit its checksum: the file was damaged or cut")
 
@@ -157,7 +198,8 @@ class _File:
         mark, size, _, segment = self.unpack("<4s4xQQQ", heap)
         if mark != b"HEAP":
             raise CorruptFile("HDF5: a group without names")
-        names = self.take(segment, size)
+        self.check(segment, size)
+        names = self.source.part(segment, size)
         todo, out, taken = [tree], [], set()
         while todo:
             address = self.once(todo.pop())
@@ -178,11 +220,11 @@ class _File:
             raise CorruptFile("HDF5: the members of groups overlap")
         if cache == 2:
             raise UnsafeContent("HDF5: the file holds links to other places or files")
-        if offset >= len(names):
+        if offset >= names.size:
             raise CorruptFile("HDF5: a name is outside of its table")
-        end = bytes(names[offset : offset + _MAX_NAME]).find(b"\0")
+        text, end, _ = names.take(offset, min(_MAX_NAME, names.size - offset)).partition(b"\0")
         try:
-            name = bytes(names[offset : offset + max(end, 0)]).decode()
+            name = text.decode() if end else ""
         except UnicodeDecodeError:
             name = ""
         if not name or "/" in name or name in (".", "..") or name in taken:
@@ -193,28 +235,23 @@ class _File:
     # --- arrays -----------------------------------------------------------------------------------------------
 
     def array(self, messages, path):
-        """An array of the file, as a view of its bytes."""
+        """An array of the file."""
         try:
             (_, space), (_, kind), (_, layout) = (messages[key][0] for key in (0x01, 0x03, 0x08))
         except KeyError:
             raise CorruptFile(f"HDF5: {path} is neither a group nor an array") from None
         try:
-            shape, dtype = _shape(bytes(space)), _dtype(bytes(kind))
-            raw = self._stored(bytes(layout), path)
+            shape, dtype = _shape(space), _dtype(kind)
+            source, offset, size = self._stored(layout, path)
         except (struct.error, IndexError):
             raise CorruptFile(f"HDF5: the description of {path} is cut") from None
-        words = np.dtype("<u2") if dtype == "bfloat16" else np.dtype(dtype)
-        count = 1
-        for dim in shape:
-            count *= dim
-        if count * words.itemsize != len(raw):
-            raise CorruptFile(
-                f"HDF5: {path} has shape {shape} of {words.itemsize} bytes each. Stored: {len(raw)} bytes"
-            )
-        array = np.frombuffer(raw, words).reshape(shape) if count else np.empty(shape, words)
-        return _as_bfloat16(array) if dtype == "bfloat16" else array
+        array = StoredArray(source, offset, shape, dtype)
+        if array.nbytes != size:
+            raise CorruptFile(f"HDF5: {path} has shape {shape} of {array.nbytes} bytes in all. Stored: {size} bytes")
+        return array
 
     def _stored(self, layout, path):
+        """(source, offset, size) of an array's bytes."""
         version, kind = layout[0], layout[1]
         if version == 4 and kind == 3:
             raise UnsafeContent(f"HDF5: {path} is put together from other arrays")
@@ -222,9 +259,12 @@ class _File:
             raise UnsupportedVersion(f"HDF5: {path} is stored in chunks, or in an old layout. {_RESAVE}")
         if kind == 0:
             (size,) = struct.unpack("<H", layout[2:4])
-            return layout[4 : 4 + size]
+            return Source(io.BytesIO(layout[4 : 4 + size])), 0, len(layout[4 : 4 + size])
         address, size = struct.unpack("<QQ", layout[2:18])
-        return self.take(address, size) if address != UNDEFINED else b""
+        if address == UNDEFINED:
+            return self.source, 0, 0
+        self.check(address, size)
+        return self.source, address, size
 
 
 def _checked_count(version, used):

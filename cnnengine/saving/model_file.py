@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import warnings
+from contextlib import contextmanager
 
 from cnnengine.core import registry
 from cnnengine.core.context import weight_budget
@@ -11,6 +12,7 @@ from cnnengine.core.errors import CnnEngineError, ConfigError, CorruptFile, Mode
 from cnnengine.core.files import atomic_write
 from cnnengine.models import Model
 from cnnengine.saving import archive, config_write, hdf5_read, hdf5_write, strict_json, weights
+from cnnengine.saving.source import Source
 
 METADATA, CONFIG, WEIGHTS, WEIGHTS_NPZ = "metadata.json", "config.json", "model.weights.h5", "model.weights.npz"
 _KERAS_VERSION = "3.15.1"  # whose form the files have
@@ -32,9 +34,11 @@ def _checked_path(filepath, extension, overwrite=True):
     return path
 
 
-def _read(path):
-    with open(path, "rb") as file:
-        return file.read()
+@contextmanager
+def _opened(path):
+    """A file as a Source."""
+    with open(path, "rb", buffering=1 << 16) as file:
+        yield Source(file)
 
 
 # --- models -------------------------------------------------------------------------------------------------------
@@ -72,7 +76,7 @@ def write_model(model, file):
 
 
 def read_model(data, custom_objects=None, compile=True):
-    """A model from the bytes of a `.keras` file. Raises ModelFileError."""
+    """A model from a `.keras` file, given as a Source or as its bytes. Raises ModelFileError, OSError."""
     members = archive.read(data, (CONFIG, WEIGHTS, WEIGHTS_NPZ))
     if CONFIG not in members:
         raise CorruptFile(f"The .keras file has no {CONFIG}")
@@ -80,10 +84,11 @@ def read_model(data, custom_objects=None, compile=True):
         raise UnsupportedVersion(f"The weights are in {WEIGHTS_NPZ}, which holds pickled objects; those are never read")
     if WEIGHTS not in members:
         raise CorruptFile(f"The .keras file has no {WEIGHTS}")
-    model = _from_text(members[CONFIG], custom_objects, compile, _GROWTH * len(members[WEIGHTS]))
+    config = members[CONFIG].take(0, members[CONFIG].size)
+    model = _from_text(config, custom_objects, compile, _GROWTH * members[WEIGHTS].size)
     groups = hdf5_read.read(members[WEIGHTS], verified=True)
     if model.built:
-        weights.load(model, groups)
+        weights.load(model, groups, is_new=True)
     elif any(groups.values()):
         raise CorruptFile(
             f'The file has weights, but its config does not say for which input the model "{model.name}" was built. '
@@ -165,7 +170,8 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
         ConfigError: another extension.
         OSError: as the system reports it.
     """
-    return read_model(_read(_checked_path(filepath, ".keras")), custom_objects, compile)
+    with _opened(_checked_path(filepath, ".keras")) as source:
+        return read_model(source, custom_objects, compile)
 
 
 def model_to_json(model, **kwargs):
@@ -219,10 +225,10 @@ def load_weights(model, filepath, skip_mismatch=False):
         OSError: as the system reports it.
     """
     whole = str(filepath).endswith(".keras")
-    data = _read(_checked_path(filepath, ".keras" if whole else ".weights.h5"))
-    if whole:
-        members = archive.read(data, (WEIGHTS,))
-        if WEIGHTS not in members:
-            raise CorruptFile(f"The .keras file has no {WEIGHTS}")
-        data = members[WEIGHTS]
-    weights.load(model, hdf5_read.read(data, verified=whole), skip_mismatch)
+    with _opened(_checked_path(filepath, ".keras" if whole else ".weights.h5")) as source:
+        if whole:
+            members = archive.read(source, (WEIGHTS,))
+            if WEIGHTS not in members:
+                raise CorruptFile(f"The .keras file has no {WEIGHTS}")
+            source = members[WEIGHTS]
+        weights.load(model, hdf5_read.read(source, verified=whole), skip_mismatch)

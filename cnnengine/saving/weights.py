@@ -10,6 +10,7 @@ from cnnengine.layers import FunctionLayer, Layer
 from cnnengine.models import Functional, Model, Sequential
 from cnnengine.optimizers import Optimizer
 from cnnengine.saving import hdf5_write
+from cnnengine.saving.hdf5_read import StoredArray
 
 _SHOWN = 20  # differences listed in an error
 
@@ -118,13 +119,14 @@ def _vars(path):
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
-def load(model, groups, skip_mismatch=False):
+def load(model, groups, skip_mismatch=False, is_new=False):
     """Set a model's weights, and its optimizer's state, from a file. Nothing is set unless everything fits.
 
     Args:
         model: built.
-        groups: {path: {name: array}} of the file.
+        groups: {path: {name: StoredArray}} of the file.
         skip_mismatch: set what fits, and warn about the rest.
+        is_new: nobody else has the model yet; if the file cannot be read to its end it is thrown away half set.
 
     Raises:
         ModelFileError: lists what is missing, superfluous or of another shape.
@@ -147,6 +149,8 @@ def load(model, groups, skip_mismatch=False):
         if stored and path not in known and "optimizer" not in path.split("/"):
             differences.append(f"{path}: {len(stored)} weight(s) that the model does not have")
     _report(differences, model, skip_mismatch)
+    if not is_new:
+        fitting = [(thing, {key: np.asarray(value) for key, value in stored.items()}) for thing, stored in fitting]
     _assign(fitting)
 
 
@@ -169,8 +173,10 @@ def _differences(path, thing, stored):
 def _fits(value, array):
     if array.dtype.kind == "f":
         return value.dtype.kind in "fiu"
-    limits = np.iinfo(array.dtype)
-    return value.dtype.kind in "iu" and (value.size == 0 or (value.min() >= limits.min and value.max() <= limits.max))
+    limits, numbers = np.iinfo(array.dtype), np.asarray(value)
+    return numbers.dtype.kind in "iu" and (
+        numbers.size == 0 or (numbers.min() >= limits.min and numbers.max() <= limits.max)
+    )
 
 
 def _optimizer_state(optimizer, owner, stored):
@@ -210,11 +216,19 @@ def _assign(fitting):
                 thing.load_own_variables({key: np.array(value) for key, value in stored.items()})
             else:
                 for i, variable in enumerate(_variables(thing)):
-                    variable.assign(stored[str(i)])
+                    _set(variable, stored[str(i)])
     except BaseException:
         for variable, value in before:
             variable.assign(value)
         raise
+
+
+def _set(variable, value):
+    if isinstance(value, StoredArray):
+        value.read_into(variable.array)
+        variable.touched()
+    else:
+        variable.assign(value)
 
 
 def _variables(thing):

@@ -40,14 +40,27 @@ static size_t table_bytes(const cnn_matmul *d)
     return cnn_align64((size_t)strip_rows(d) * sizeof(void *));
 }
 
+/* Of a strip's rows of A, where they are copied. */
+static size_t copy_bytes(const cnn_matmul *d)
+{
+    const int64_t rows = cnn_ceil_div(strip_rows(d), LANES) * LANES;
+    return d->ta || rows_alias(d) ? (size_t)(rows * row_pitch(d)) * sizeof(float) : 0;
+}
+
+/* Columns of B that are read as they lie. */
+static int64_t unpacked_cols(const cnn_matmul *d)
+{
+    return reads_plain(d) ? cnn_min(cnn_panels_in_place(d->n) * cnn_panel_cols(), d->n) : 0;
+}
+
 static cnn_workspace matmul_workspace(const void *desc)
 {
     const cnn_matmul *d = desc;
-    cnn_workspace w = {0, 3 * table_bytes(d)};
-    if (d->ta || rows_alias(d))
-        w.local += (size_t)(cnn_ceil_div(strip_rows(d), LANES) * LANES * row_pitch(d)) * sizeof(float);
+    cnn_workspace w = {0, 3 * table_bytes(d) + copy_bytes(d)};
+    if (reads_plain(d))
+        w.local += CNN_SUMS * sizeof(float);
     if (!d->packed)
-        w.shared = (size_t)(d->k * cnn_packed_cols(d->n)) * sizeof(float);
+        w.shared = (size_t)(d->k * (cnn_packed_cols(d->n) - unpacked_cols(d))) * sizeof(float);
     return w;
 }
 
@@ -66,17 +79,17 @@ static void prepare_b(const cnn_matmul *d, const float *b, cnn_strip *strip, cnn
         strip->b = b;
         return;
     }
-    const int64_t panels = cnn_panel_count(d->n), whole = d->n / cnn_panel_cols();
-    float *packed = (float *)team->shared;
+    const int64_t panels = cnn_panel_count(d->n);
+    float *packed = (float *)team->shared - unpacked_cols(d) * d->k;
     int64_t lo, hi;
     cnn_team_range(team, panels, &lo, &hi);
     strip->b = packed;
     if (reads_plain(d)) {
-        /* Panels narrower than whole vectors, and those narrower than the widest, are packed all the same. */
         strip->b = b;
         strip->b_step = d->n;
-        strip->b_narrow = packed + whole * cnn_panel_cols() * d->k;
-        lo = cnn_max(lo, whole);
+        strip->sums = (float *)(team->local + 3 * table_bytes(d) + copy_bytes(d));
+        strip->b_narrow = (float *)team->shared;
+        lo = cnn_max(lo, cnn_panels_in_place(d->n));
     }
     pack_b(d, b, packed, lo, hi);
     cnn_team_barrier(team);

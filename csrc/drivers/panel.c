@@ -3,7 +3,7 @@
 
 enum {
     BAND_COLS = 256, /* columns that are packed together: as many as the hardware fetches ahead in a row of b */
-    ROWS_AHEAD = 64, /* that are asked for of a plain B */
+    TOGETHER = 16,   /* rows of a plain B that are read side by side: as many streams as the hardware fetches ahead */
 };
 
 int64_t cnn_panel_cols(void)
@@ -22,6 +22,11 @@ cnn_panel cnn_panel_at(int64_t j, int64_t n)
     p.cols = cnn_min(cnn_panel_cols(), n - p.first);
     p.nv = (int)cnn_ceil_div(p.cols, cnn_k->vl);
     return p;
+}
+
+int64_t cnn_panels_in_place(int64_t n)
+{
+    return n % cnn_k->vl ? n / cnn_panel_cols() : cnn_panel_count(n);
 }
 
 int64_t cnn_packed_cols(int64_t cols)
@@ -113,7 +118,7 @@ static piece_t piece_of(const cnn_strip *s, int64_t j)
 {
     piece_t p = {.panel = cnn_panel_at(j, s->n)};
     const int64_t first = p.panel.first, width = (int64_t)p.panel.nv * cnn_k->vl;
-    const int plain = s->b_step != 0 && p.panel.cols == width;
+    const int plain = s->b_step != 0 && j < cnn_panels_in_place(s->n);
     p.b_step = plain ? s->b_step : width;
     p.b = (plain ? s->b + first : s->b_step ? s->b_narrow : s->b + first * s->depth) + s->k0 * p.b_step;
     p.e = (cnn_epilogue){.first = first,
@@ -145,19 +150,35 @@ static void sweep_panel(const cnn_strip *s, int64_t j, const float *next)
     const int64_t tiles = cnn_tile_count(s->m, p.panel.nv);
     if (next)
         cnn_fetch(&p.e, next, p.b_step, tiles);
-    else if (s->b_step && tiles == 1) /* rows of a plain B, each in another page */
-        cnn_fetch(&p.e, p.b + ROWS_AHEAD * p.b_step, p.b_step, 1);
     cnn_tiles(p.panel.nv, s->m, s->runs, s->run, s->kc, s->rows, s->a_step, p.b, p.b_step, s->c, &p.e);
+}
+
+/* Panels [lo, hi) of a plain B that need no packing: their columns are one block, read row by row. */
+static void stream_part(const cnn_strip *s, int64_t lo, int64_t hi)
+{
+    const int64_t cols = cnn_panel_cols(), width = cnn_min(hi - lo, CNN_SUMS / cols / s->m) * cols;
+    for (int64_t j = lo; j < hi; j += width / cols) {
+        piece_t p = piece_of(s, j);
+        p.e.cols = cnn_min(width, cnn_min(hi * cols, s->n) - p.e.first);
+        memset(s->sums, 0, (size_t)(s->m * width) * sizeof(float));
+        for (int64_t k = 0; k < s->kc; k += TOGETHER)
+            cnn_k->stream(s->m, cnn_min(TOGETHER, s->kc - k), p.e.cols, s->rows, s->run[0] + k * s->a_step, s->a_step,
+                          p.b + k * p.b_step, p.b_step, s->sums, width);
+        cnn_k->stream_out(s->m, s->sums, width, s->c, &p.e);
+    }
 }
 
 /* One part of the sum. */
 static void sweep_part(const cnn_strip *s, int64_t lo, int64_t hi)
 {
-    const int64_t cols = cnn_panel_cols(), whole = s->m == 1 ? cnn_min(hi, s->n / cols) : lo;
-    for (; lo + CNN_ROW_PANELS <= whole; lo += CNN_ROW_PANELS) {
+    const int64_t cols = cnn_panel_cols(), in_place = s->b_step ? cnn_min(hi, cnn_panels_in_place(s->n)) : lo;
+    if (lo < in_place) {
+        stream_part(s, lo, in_place);
+        lo = in_place;
+    }
+    for (; s->m == 1 && lo + CNN_ROW_PANELS <= cnn_min(hi, s->n / cols); lo += CNN_ROW_PANELS) {
         const piece_t p = piece_of(s, lo);
-        cnn_k->tile_row(s->runs, s->run, s->kc, s->rows[0], s->a_step, p.b, p.b_step,
-                        s->b_step ? cols : cols * s->depth, s->c[0], &p.e);
+        cnn_k->tile_row(s->runs, s->run, s->kc, s->rows[0], s->a_step, p.b, p.b_step, cols * s->depth, s->c[0], &p.e);
     }
     for (int64_t j = lo; j < hi; j++)
         sweep_panel(s, j, s->b_step ? NULL : after(s, j, lo, hi));

@@ -23,6 +23,9 @@ int64_t cnn_panel_cols(void);
 int64_t cnn_panel_count(int64_t n);
 cnn_panel cnn_panel_at(int64_t j, int64_t n);
 
+/* Panels that a plain matrix is read for as it lies: all but the last, and that too if its columns fill its vectors. */
+int64_t cnn_panels_in_place(int64_t n);
+
 /* Columns after rounding up to whole vectors; floats of a packed matrix = rows * cnn_packed_cols(cols). */
 int64_t cnn_packed_cols(int64_t cols);
 
@@ -40,9 +43,10 @@ typedef struct cnn_strip {
     int64_t runs, kc, a_step;
     const int64_t *run;
     int64_t k0, depth; /* the runs are rows [k0, k0 + runs * kc) of B's `depth` rows; set by cnn_strip_sweep */
-    const float *b;    /* packed, or plain with b_step != 0: then only whole panels are read from it ... */
-    int64_t b_step;    /* ... and the last, narrow one from b_narrow, packed */
+    const float *b;    /* packed, or plain with b_step != 0: then cnn_panels_in_place are read from it ... */
+    int64_t b_step;    /* ... and the last one, if it is not among them, from b_narrow, packed */
     const float *b_narrow;
+    float *sums; /* of a plain B: room for CNN_SUMS floats */
     int64_t n;
     const float *bias;
     int64_t act;
@@ -52,7 +56,7 @@ typedef struct cnn_strip {
 
 /* Panels [lo, hi) of the strip. A sum over CNN_DEEP or more is taken in parts of about CNN_DEPTH, so that a part of
  * a panel stays in L1 while the strip goes by. The addend may be where the result goes. */
-enum { CNN_DEPTH = 512, CNN_DEEP = 2048 };
+enum { CNN_DEPTH = 512, CNN_DEEP = 2048, CNN_SUMS = 16 * 1024 };
 void cnn_strip_sweep(const cnn_strip *strip, int64_t lo, int64_t hi);
 
 /* While `tiles` tiles of sums over `rows` rows are computed, fetch as many rows of `width` floats from `next` on. */

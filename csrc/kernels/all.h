@@ -19,6 +19,7 @@ CNN_INLINE vf bounded(vf x, const cnn_bounds *bounds)
 /* clang-format off */
 #include "kernels/elementwise.h"
 #include "kernels/tile.h" /* calls unary_fwd */
+#include "kernels/stream.h" /* calls finish_vector of tile.h */
 #include "kernels/narrow.h" /* calls apply_act of tile.h */
 #include "kernels/winograd.h"
 #include "kernels/layout.h"
