@@ -22,8 +22,14 @@ class RandomInitializer(Initializer):
     """
 
     def __init__(self, seed=None):
-        self._given_seed = None if seed is None else checked_seed(seed)
-        self.seed = checked_seed(seed)
+        self._seed = self._given_seed = None if seed is None else checked_seed(seed)
+
+    @property
+    def seed(self):
+        """The seed; a fresh one is drawn when it is first asked for, so weights that come from a file need none."""
+        if self._seed is None:
+            self._seed = checked_seed(None)
+        return self._seed
 
     def _generator(self):
         return generator(self.seed)
