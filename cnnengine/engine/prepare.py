@@ -4,6 +4,7 @@ Folded normalisations and packed weights end up here. A model owns one store; al
 """
 
 import threading
+from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -89,24 +90,32 @@ def pack_weights(graph):
     return graph.replaced(out)
 
 
-class _Entry:
-    """One prepared value: its memory, how it is made, and the versions of the variables it was made from."""
+class _Maker:
+    """Makes prepared values in one run, and knows the versions of the variables it made them from."""
 
-    def __init__(self, value, nodes):
-        self.array = aligned_array(value.spec.shape, STORAGE[value.spec.dtype])
+    def __init__(self, values):
+        self.arrays = [aligned_array(value.spec.shape, STORAGE[value.spec.dtype]) for value in values]
         graph = Graph()
-        graph.nodes, graph.outputs = nodes, [value]
+        graph.nodes, graph.outputs = _ancestors(values), values
         self._program = NativeProgram(graph)
-        sources = {id(v): v.source for node in nodes for v in node.inputs if v is not None}
+        sources = {id(v): v.source for node in graph.nodes for v in node.inputs if v is not None}
         self._variables = [source for source in sources.values() if isinstance(source, Variable)]
         self._versions = None
 
     def refresh(self):
         versions = [variable.version for variable in self._variables]
         if versions != self._versions:
-            self._program.run([], outputs=[self.array])
+            self._program.run([], outputs=self.arrays)
             self._program.forget_arenas()  # as large as the weights, and not needed until they change
             self._versions = versions
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """One prepared value."""
+
+    maker: _Maker
+    array: np.ndarray
 
 
 class PreparedStore:
@@ -129,8 +138,7 @@ class PreparedStore:
         read = {id(v): v for node in (*rest, *graph.updates) for v in node.inputs if v is not None and id(v) in fixed}
         read |= {id(v): v for v in graph.outputs if id(v) in fixed}
         with self._lock:
-            known = {}
-            entries = {key: self._entry(value, known) for key, value in read.items()}
+            entries = self._entries_of(read)
         return graph.replaced(rest), list(entries.values()), {key: entry.array for key, entry in entries.items()}
 
     def _number(self, value, known):
@@ -153,22 +161,26 @@ class PreparedStore:
             known[id(value)] = self._numbers.setdefault(key, len(self._numbers))
         return known[id(value)]
 
-    def _entry(self, value, known):
-        key = (native.get_isa(), self._number(value, known))
-        entry = self._entries.get(key)
-        if entry is None:
-            entry = self._entries[key] = _Entry(value, _ancestors(value))
-        return entry
+    def _entries_of(self, values):
+        """Entries for values by id; those that are not there yet get one maker."""
+        known, isa = {}, native.get_isa()
+        keys = {i: (isa, self._number(value, known)) for i, value in values.items()}
+        entries = {key: self._entries.get(key) for key in keys.values()}  # held, so that none goes meanwhile
+        new = {keys[i]: value for i, value in values.items() if entries[keys[i]] is None}
+        maker = _Maker(list(new.values())) if new else None
+        for i, key in enumerate(new):
+            entries[key] = self._entries[key] = _Entry(maker, maker.arrays[i])
+        return {i: entries[key] for i, key in keys.items()}
 
     def refresh(self, entries):
         """Make the given entries anew where their variables have changed."""
         with self._lock:
-            for entry in entries:
-                entry.refresh()
+            for maker in dict.fromkeys(entry.maker for entry in entries):
+                maker.refresh()
 
 
-def _ancestors(value):
-    """The nodes that make a value, in order."""
+def _ancestors(values):
+    """The nodes that make values, in order."""
     order, seen = [], set()
 
     def visit(v):
@@ -179,7 +191,8 @@ def _ancestors(value):
             visit(source)
         order.append(v.node)
 
-    visit(value)
+    for value in values:
+        visit(value)
     return order
 
 
