@@ -28,9 +28,9 @@ _UNREAD = {"conv2d_pack": _SIZES, "conv2d_bwd_data_pack": _SIZES, "matmul_pack":
 
 _PACKED_INPUT = 1  # they all take their weights second
 
-# Large weights of a product of so few rows are read as they lie: they come from memory no faster when packed, and would
-# be there twice.
-_FEW_ROWS, _LARGE_WEIGHTS = 4, 1 << 20
+# Large weights of a product of so few rows are read as they lie: up to 4 rows they come from memory no faster when
+# packed, with 8 they take half as long again; and packed they would be there twice.
+_FEW_ROWS, _LARGE_WEIGHTS = 8, 1 << 20
 
 
 def _fixed_values(graph):
