@@ -1,5 +1,8 @@
 """Initializers: distributions, fans and configs as Keras has them, repeatable by seed."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -85,6 +88,16 @@ def test_seeds():
     first = initializers.get("glorot_uniform")((3, 4))
     set_random_seed(7)
     np.testing.assert_array_equal(first, initializers.get("glorot_uniform")((3, 4)))
+
+
+def test_a_copy_draws_the_same_numbers():
+    for copied in (copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))):
+        one = initializers.GlorotUniform()
+        other = copied(one)
+        np.testing.assert_array_equal(other((3, 4)), one((3, 4)))
+        assert other.get_config() == one.get_config() == {"seed": None}
+    one.seed = 3
+    np.testing.assert_array_equal(one((3, 4)), initializers.GlorotUniform(seed=3)((3, 4)))
 
 
 def test_names():

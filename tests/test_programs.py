@@ -1,6 +1,8 @@
 """Whole programs: the same bits for any threads and batch, prepared weights, many callers, flat memory."""
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -196,6 +198,32 @@ def test_large_weights_of_few_rows_are_read_in_place():
     assert_same_bits(model[1].run([np.ascontiguousarray(x[8:])])[0], np.ascontiguousarray(whole[8:]))
     kernel.assign(kernel.numpy() * 2)
     assert_same_bits(model[1].run([np.ascontiguousarray(x[:1])])[0], np.ascontiguousarray(whole[:1] * 2))
+
+
+@pytest.mark.parametrize(("cols", "in_place"), [(1, False), (10, False), (1000, True), (1001, None), (50, False)])
+def test_weights_of_which_much_would_be_packed_in_every_run_are_prepared(isa, cols, in_place):
+    kernel = Variable(normal((1 << 20) // cols + 1, cols) * 0.1)
+    x = normal(2, kernel.shape[0])
+    program = build_program(lambda t, x: [dense(x, kernel)], [TensorSpec(x.shape)], store=PreparedStore())
+    assert in_place is None or (len(program._entries) == 0) == in_place
+    assert program.nbytes < kernel.array.nbytes / 8
+    np.testing.assert_allclose(program.run([x])[0], x @ kernel.numpy(), rtol=1e-3, atol=1e-2)
+
+
+def test_a_large_prepared_value_goes_with_the_last_program_that_reads_it():
+    first, second, store = Variable(normal(1 << 10, 1 << 10)), Variable(normal(64, 8)), PreparedStore()
+
+    def both(tracer, x, y):
+        return [dense(x, first), dense(y, second)]
+
+    large = build_program(both, [TensorSpec((16, 1 << 10)), TensorSpec((16, 64))], store=store)
+    small = build_program(lambda tracer, y: [dense(y, second)], [TensorSpec((1, 64))], store=store)
+    assert len(store._entries) == 2
+    arrays = [weakref.ref(entry.array.base) for entry in store._entries.values()]
+    del large
+    gc.collect()
+    assert len(store._entries) == 1 and sorted(array() is None for array in arrays) == [False, True]
+    assert small.run([normal(1, 64)])[0].shape == (1, 8)
 
 
 def test_another_isa_has_its_own_prepared_values():

@@ -57,8 +57,11 @@ def _pack_fields(node):
 
 
 def _reads_in_place(weights, fields):
-    few = fields.get("m", _FEW_ROWS + 1) <= _FEW_ROWS
-    return few and not fields["tb"] and weights.spec.size >= _LARGE_WEIGHTS
+    if fields.get("m", _FEW_ROWS + 1) > _FEW_ROWS or fields["tb"] or fields["b_batched"]:
+        return False
+    cols = fields["n"]
+    rest = native.packed_cols(cols) - native.cols_in_place(cols)  # would be packed in every run
+    return weights.spec.size >= _LARGE_WEIGHTS and rest * 16 <= cols
 
 
 def pack_weights(graph):
@@ -94,6 +97,7 @@ class _Maker:
     """Makes prepared values in one run, and all of them anew when one of their variables has changed, as training does.
 
     A run for each value takes longer in all (ResNet-50 has 57), and only with frozen layers does a part of them stay.
+    All of them also live as long as one of them does.
     """
 
     def __init__(self, values):
@@ -130,7 +134,7 @@ class PreparedStore:
         self._lock = threading.RLock()
 
     def split(self, graph):
-        """Take what depends on weights alone out of a graph.
+        """Pack weights, join depthwise blocks, and take what depends on weights alone out of a graph.
 
         Returns:
             (the graph without it, the entries it reads, their arrays by the id of the value).
@@ -165,14 +169,17 @@ class PreparedStore:
         return known[id(value)]
 
     def _entries_of(self, values):
-        """Entries for values by id; those that are not there yet get one maker."""
+        """Entries for values by id. Those that are not there yet are made together, but large ones each on its own."""
         known, isa = {}, native.get_isa()
         keys = {i: (isa, self._number(value, known)) for i, value in values.items()}
         entries = {key: self._entries.get(key) for key in keys.values()}  # held, so that none goes meanwhile
         new = {keys[i]: value for i, value in values.items() if entries[keys[i]] is None}
-        maker = _Maker(list(new.values())) if new else None
-        for i, key in enumerate(new):
-            entries[key] = self._entries[key] = _Entry(maker, maker.arrays[i])
+        large = [key for key, value in new.items() if value.spec.size >= _LARGE_WEIGHTS]
+        small = [key for key in new if key not in large]
+        for together in (*([key] for key in large), small):
+            maker = _Maker([new[key] for key in together]) if together else None
+            for i, key in enumerate(together):
+                entries[key] = self._entries[key] = _Entry(maker, maker.arrays[i])
         return {i: entries[key] for i, key in keys.items()}
 
     def refresh(self, entries):

@@ -31,6 +31,13 @@ class RandomInitializer(Initializer):
             self._seed = checked_seed(None)
         return self._seed
 
+    @seed.setter
+    def seed(self, value):
+        self._seed = checked_seed(value)
+
+    def __getstate__(self):
+        return self.__dict__ | {"_seed": self.seed}  # a copy draws the same numbers
+
     def _generator(self):
         return generator(self.seed)
 

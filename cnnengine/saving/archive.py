@@ -37,7 +37,7 @@ def read(data, wanted):
         wanted: names of the members to read; those that are not there are left out.
 
     Returns:
-        {name: Source}, which fit the checksums of the archive.
+        {name: Source}, whose bytes were compared with the checksums of the archive.
 
     Raises:
         ModelFileError: TruncatedFile, CorruptFile, UnsafeContent, UnsupportedVersion or TooLarge.

@@ -109,7 +109,8 @@ class _File:
     def __init__(self, source):
         self.source = source
         self.visited = set()  # nodes of B-trees, symbol tables, continued headers
-        self.symbols = source.size // ENTRY  # more members than this cannot be
+        # What cannot be more in a file of this size, unless parts of it are used again and again.
+        self.symbols, self.nodes, self.header_bytes = source.size // ENTRY, source.size // 16, source.size
 
     def check(self, address, size):
         """Raise TruncatedFile for what is not inside the file."""
@@ -158,6 +159,9 @@ class _File:
             end = self.once(at) + size
             while at + 8 <= end and count:
                 kind, length, flags = self.unpack("<HHB3x", at)
+                self.header_bytes -= 8 + length
+                if self.header_bytes < 0:
+                    raise CorruptFile("HDF5: the headers of objects overlap")
                 data = self.take(at + 8, length)
                 if kind == 0x10:
                     blocks.append(struct.unpack("<QQ", data[:16].ljust(16, b"\0")))
@@ -187,6 +191,7 @@ class _File:
                 crc = self.source.crc32(end, self.source.size - end, crc)
                 if text != f"{crc:08x}".encode():
                     raise CorruptFile("HDF5: the content does not fit its checksum: the file was damaged or cut")
+                return
 
     # --- groups -----------------------------------------------------------------------------------------------
 
@@ -205,6 +210,9 @@ class _File:
             address = self.once(todo.pop())
             mark, kind, _, used = self.unpack("<4sBBH", address)
             if mark == b"TREE" and kind == 0:
+                self.nodes -= used
+                if self.nodes < 0:
+                    raise CorruptFile("HDF5: the index of groups overlaps")
                 todo.extend(self.unpack("<Q", address + 32 + 16 * i)[0] for i in range(used))
             elif mark == b"SNOD":
                 places = range(address + 8, address + 8 + ENTRY * _checked_count(kind, used), ENTRY)

@@ -12,7 +12,7 @@
 #include "drivers/depthwise2d.h"
 #include "drivers/taps.h"
 
-enum { STRIP_FLOATS = 72 * 1024 }; /* of both maps in between: half of an L2, beside the weights */
+enum { STRIP_FLOATS = 72 * 1024 }; /* of both maps in between: most of an L2 of 512 KB, beside the weights */
 
 typedef struct {
     int64_t reach;           /* rows that a window spans */

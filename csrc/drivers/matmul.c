@@ -17,7 +17,7 @@ static int has_few_rows(const cnn_matmul *d)
     return d->m <= 4 * cnn_k->mr_max[cnn_k->nv_max];
 }
 
-/* Few rows do not repay packing B; its whole panels are then read in place. */
+/* Few rows do not repay packing B; it is then read in place, but for a last panel that does not fill its vectors. */
 static int reads_plain(const cnn_matmul *d)
 {
     return !d->packed && !d->tb && has_few_rows(d);
@@ -50,7 +50,7 @@ static size_t copy_bytes(const cnn_matmul *d)
 /* Columns of B that are read as they lie. */
 static int64_t unpacked_cols(const cnn_matmul *d)
 {
-    return reads_plain(d) ? cnn_min(cnn_panels_in_place(d->n) * cnn_panel_cols(), d->n) : 0;
+    return reads_plain(d) ? cnn_cols_in_place(d->n) : 0;
 }
 
 static cnn_workspace matmul_workspace(const void *desc)
@@ -79,19 +79,19 @@ static void prepare_b(const cnn_matmul *d, const float *b, cnn_strip *strip, cnn
         strip->b = b;
         return;
     }
-    const int64_t panels = cnn_panel_count(d->n);
-    float *packed = (float *)team->shared - unpacked_cols(d) * d->k;
     int64_t lo, hi;
-    cnn_team_range(team, panels, &lo, &hi);
-    strip->b = packed;
+    cnn_team_range(team, cnn_panel_count(d->n), &lo, &hi);
+    strip->b = (float *)team->shared;
     if (reads_plain(d)) {
         strip->b = b;
         strip->b_step = d->n;
         strip->sums = (float *)(team->local + 3 * table_bytes(d) + copy_bytes(d));
         strip->b_narrow = (float *)team->shared;
         lo = cnn_max(lo, cnn_panels_in_place(d->n));
+        if (unpacked_cols(d) == d->n)
+            return;
     }
-    pack_b(d, b, packed, lo, hi);
+    pack_b(d, b, (float *)team->shared - unpacked_cols(d) * d->k, lo, hi);
     cnn_team_barrier(team);
 }
 

@@ -29,6 +29,11 @@ int64_t cnn_panels_in_place(int64_t n)
     return n % cnn_k->vl ? n / cnn_panel_cols() : cnn_panel_count(n);
 }
 
+int64_t cnn_cols_in_place(int64_t n)
+{
+    return cnn_min(cnn_panels_in_place(n) * cnn_panel_cols(), n);
+}
+
 int64_t cnn_packed_cols(int64_t cols)
 {
     return cnn_ceil_div(cols, cnn_k->vl) * cnn_k->vl;

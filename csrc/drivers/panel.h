@@ -25,6 +25,7 @@ cnn_panel cnn_panel_at(int64_t j, int64_t n);
 
 /* Panels that a plain matrix is read for as it lies: all but the last, and that too if its columns fill its vectors. */
 int64_t cnn_panels_in_place(int64_t n);
+int64_t cnn_cols_in_place(int64_t n);
 
 /* Columns after rounding up to whole vectors; floats of a packed matrix = rows * cnn_packed_cols(cols). */
 int64_t cnn_packed_cols(int64_t cols);
