@@ -120,6 +120,7 @@ def test_an_interrupt_is_heeded_and_leaves_variables_as_they_were(threads):
     code = f"""
     set_num_threads({threads})
     signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which the parent may have told it to ignore
     versions = v.version, w.version
     signal.setitimer(signal.ITIMER_REAL, 0.3)
     assert interrupted() < 1

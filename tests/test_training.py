@@ -417,6 +417,7 @@ def test_ctrl_c_during_fit_leaves_a_usable_model():
                            + [layers.GlobalAveragePooling2D(), layers.Dense(3, "softmax")])
         model.compile("adam", "sparse_categorical_crossentropy")
         model.train_on_batch(x[:8], y[:8])
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which the parent may have told it to ignore
         sent = []
         def interrupt():
             time.sleep(0.7)
