@@ -1,4 +1,4 @@
-"""Depthwise convolution in plain NumPy, the oracle of csrc/drivers/depthwise2d.c.
+"""Depthwise convolution in plain NumPy, the oracle of csrc/drivers/depthwise2d.c and its neighbour.
 
 Each tap of the kernel is one multiply-add of whole images.
 

@@ -8,31 +8,18 @@
  * With m > 1 the input row is first spread to c * m channels; then there is one kernel a channel again. */
 #include "drivers/depthwise2d.h"
 
-#include <string.h>
-
 #include "core/kernels.h"
 #include "core/team.h"
 #include "drivers/activation.h"
-#include "drivers/taps.h"
 
 enum {
     LINE_FLOATS = 32768, /* of x that the lines given to the kernel together may have */
     ROWS_EACH = 8,
-    CHANNELS_EACH = 64, /* to share out channels: fewer rows and more channels for each thread */
-    WEIGHT_BLOCKS = 64,
-    BLOCK_PIXELS = 1024, /* a block has so many pixels, unless there are more blocks than that */
-    CHAIN_PIXELS = 128,  /* that the kernel takes together: their cells stay in L1 from vector to vector */
     PIECE = 16,
 };
 
-/* One axis of the correlation: tap t of output u reads cell u * step + first + t * gap with weight w_first + t *
- * w_step, and goes to place y_first + u * y_step. */
 typedef struct {
-    int64_t outputs, taps, cells, step, first, gap, w_first, w_step, y_first, y_step;
-} axis_t;
-
-typedef struct {
-    axis_t h, w;
+    cnn_depthwise_axis h, w;
     int64_t c, w_row, y_row;      /* channels; floats in a row of the weights and of the result */
     int64_t c_lo, c_hi;           /* this thread's channels */
     int lines;                    /* the kernel of lines can do it */
@@ -40,15 +27,10 @@ typedef struct {
     int64_t *x_offset, *w_offset; /* room for all taps */
 } correlation_t;
 
-static axis_t axis_forward(int64_t outputs, int64_t taps, int64_t cells, int64_t stride, int64_t dilation, int64_t pad)
-{
-    return (axis_t){outputs, taps, cells, stride, -pad, dilation, 0, 1, 0, 1};
-}
-
 /* The cells `phase`, `phase` + stride, ... of dx: tap j of output q sees cell q * stride - pad + j * dilation. Every
  * `period`-th tap sees cells of this phase. */
-static axis_t axis_backward(int64_t outputs, int64_t taps, int64_t cells, int64_t stride, int64_t dilation, int64_t pad,
-                            int64_t phase)
+static cnn_depthwise_axis axis_backward(int64_t outputs, int64_t taps, int64_t cells, int64_t stride, int64_t dilation,
+                                        int64_t pad, int64_t phase)
 {
     int64_t period = 1, j = 0, seen;
     while (period * dilation % stride != 0)
@@ -57,26 +39,27 @@ static axis_t axis_backward(int64_t outputs, int64_t taps, int64_t cells, int64_
         j++;
     seen = j < period && j < taps ? (taps - j + period - 1) / period : 0;
     int64_t last = seen > 0 ? seen - 1 : 0, gap = period * dilation / stride;
-    return (axis_t){.outputs = (cells - phase + stride - 1) / stride,
-                    .taps = seen,
-                    .cells = outputs,
-                    .step = 1,
-                    .first = cnn_floor_div(phase + pad - j * dilation, stride) - last * gap,
-                    .gap = gap,
-                    .w_first = j + last * period,
-                    .w_step = -period,
-                    .y_first = phase,
-                    .y_step = stride};
+    return (cnn_depthwise_axis){.outputs = (cells - phase + stride - 1) / stride,
+                                .taps = seen,
+                                .cells = outputs,
+                                .step = 1,
+                                .first = cnn_floor_div(phase + pad - j * dilation, stride) - last * gap,
+                                .gap = gap,
+                                .w_first = j + last * period,
+                                .w_step = -period,
+                                .y_first = phase,
+                                .y_step = stride};
 }
 
-static int has_kernel(const axis_t *w, int64_t channels)
+static int has_kernel(const cnn_depthwise_axis *w, int64_t channels)
 {
     int narrow = w->taps == 1 || w->taps == 2, usual = w->taps == 3 || w->taps == 5;
     return ((narrow && w->step == 1) || (usual && w->step <= 2)) && w->gap == 1 && w->outputs >= 4 &&
            channels >= cnn_k->vl;
 }
 
-static correlation_t correlation(axis_t h, axis_t w, int64_t c, int64_t w_row, int64_t y_row, char *local)
+static correlation_t correlation(cnn_depthwise_axis h, cnn_depthwise_axis w, int64_t c, int64_t w_row, int64_t y_row,
+                                 char *local)
 {
     correlation_t k = {h, w, c, w_row, y_row, 0, c, has_kernel(&w, c), {0}, (int64_t *)local, NULL};
     k.w_offset = k.x_offset + h.taps * w.taps;
@@ -130,7 +113,7 @@ static int64_t list_taps(const correlation_t *k, cnn_range rows, int64_t u, int6
 static void correlate_runs(const correlation_t *k, cnn_range rows, int64_t u, const float *x, const float *w,
                            const float *bias, float *y)
 {
-    const axis_t *a = &k->w;
+    const cnn_depthwise_axis *a = &k->w;
     cnn_range inside = cnn_windows_inside((a->taps - 1) * a->gap + 1, a->step, -a->first, a->cells, a->outputs);
     y += (k->h.y_first + u * k->h.y_step) * k->y_row + a->y_first * k->c;
     for (int64_t q = 0, run; q < a->outputs; q += run) {
@@ -144,7 +127,7 @@ static void correlate_runs(const correlation_t *k, cnn_range rows, int64_t u, co
 static void correlate(const correlation_t *k, int64_t lo, int64_t hi, const float *x, const float *w, const float *bias,
                       float *y)
 {
-    const axis_t *h = &k->h;
+    const cnn_depthwise_axis *h = &k->h;
     cnn_range inside = cnn_windows_inside((h->taps - 1) * h->gap + 1, h->step, -h->first, h->cells, h->outputs);
     int64_t most = cnn_limited(LINE_FLOATS / (k->w.cells * k->c * h->step + 1), 1, hi - lo);
     for (int64_t u = lo, lines; u < hi; u += lines) {
@@ -164,7 +147,7 @@ static cnn_range share(int by_channels, int64_t channels, int64_t n, int64_t row
 {
     cnn_range all = {0, n * rows};
     *c = (cnn_range){0, channels};
-    if (by_channels && n * rows < ROWS_EACH * team->size && channels >= CHANNELS_EACH * team->size)
+    if (by_channels && n * rows < ROWS_EACH * team->size && channels >= CNN_DEPTHWISE_CHANNELS * team->size)
         cnn_team_range_grain(team, channels, PIECE, &c->lo, &c->hi);
     else
         cnn_team_range(team, n * rows, &all.lo, &all.hi);
@@ -179,8 +162,8 @@ static void spread(const float *x, int64_t cells, int64_t m, float *y)
             y[i * m + j] = x[i];
 }
 
-/* The rows that line u sees, spread into scratch. */
-static cnn_range spread_rows(const axis_t *h, int64_t u, int64_t row, int64_t m, const float *x, float *scratch)
+cnn_range cnn_depthwise2d_spread_rows(const cnn_depthwise_axis *h, int64_t u, int64_t row, int64_t m, const float *x,
+                                      float *scratch)
 {
     int64_t first = u * h->step + h->first;
     cnn_range rows = cnn_taps_inside(first, h->gap, h->taps, h->cells);
@@ -194,7 +177,7 @@ static void forward_spread(const cnn_depthwise2d *d, const correlation_t *k, int
                            const float *bias, float *y, float *scratch)
 {
     correlation_t from_scratch = *k;
-    cnn_range rows = spread_rows(&k->h, u, d->w * d->c, d->m, x, scratch);
+    cnn_range rows = cnn_depthwise2d_spread_rows(&k->h, u, d->w * d->c, d->m, x, scratch);
     from_scratch.h.step = from_scratch.h.first = 0; /* row i of the scratch is what row i of the kernel sees */
     from_scratch.h.gap = 1;
     if (k->lines)
@@ -206,9 +189,9 @@ static void forward_spread(const cnn_depthwise2d *d, const correlation_t *k, int
 static correlation_t forward(const cnn_depthwise2d *d, char *local)
 {
     int64_t cm = d->c * d->m;
-    correlation_t k = correlation(axis_forward(d->p, d->r, d->h, d->stride_h, d->dilation_h, d->pad_t),
-                                  axis_forward(d->q, d->s, d->w, d->stride_w, d->dilation_w, d->pad_l), cm, d->s * cm,
-                                  d->q * cm, local);
+    correlation_t k = correlation(cnn_depthwise_axis_forward(d->p, d->r, d->h, d->stride_h, d->dilation_h, d->pad_t),
+                                  cnn_depthwise_axis_forward(d->q, d->s, d->w, d->stride_w, d->dilation_w, d->pad_l),
+                                  cm, d->s * cm, d->q * cm, local);
     if (k.lines)
         k.bounds = cnn_bounds_of(d->act);
     return k;
@@ -325,149 +308,11 @@ static cnn_workspace bwd_data_workspace(const void *desc)
     return (cnn_workspace){.local = (size_t)(2 * d->r * d->s) * sizeof(int64_t) + scratch};
 }
 
-/* The output rows n * p are cut into blocks by the shape, each with a sum of its own. */
-static int64_t weight_blocks(const cnn_depthwise2d *d)
-{
-    int64_t rows = d->n * d->p;
-    return cnn_limited(rows * d->q / BLOCK_PIXELS, rows > 0, WEIGHT_BLOCKS < rows ? WEIGHT_BLOCKS : rows);
-}
-
-static int has_weights_kernel(const cnn_depthwise2d *d)
-{
-    return (d->s == 3 || d->s == 5) && d->dilation_w == 1 && d->c * d->m >= cnn_k->vl;
-}
-
-/* Add what `lines` lines from p on give, which see the same `rows`; x points to what row 0 of the kernel sees of line
- * p, rows `x_row` and lines `x_line` apart. */
-static void weights_lines(const cnn_depthwise2d *d, cnn_range rows, int64_t lines, cnn_range channels, int64_t x_row,
-                          int64_t x_line, const float *x, const float *dy, float *dw)
-{
-    int64_t cm = d->c * d->m;
-    cnn_depthwise_line line = {
-        .taps = d->s,
-        .step = d->stride_w,
-        .first = -d->pad_l,
-        .cells = d->w,
-        .rows = rows.hi - rows.lo,
-        .lines = lines,
-        .pixels = d->q,
-        .channels = channels.hi - channels.lo,
-        .pitch = cm,
-        .x_row = x_row,
-        .x_line = x_line,
-        .w_row = d->s * cm,
-        .w_step = cm,
-        .y_step = cm,
-        .y_line = d->q * cm,
-    };
-    cnn_k->depthwise2d_weights_lines(&line, x + rows.lo * x_row + channels.lo, dy + channels.lo,
-                                     dw + rows.lo * line.w_row + channels.lo);
-}
-
-/* The same of one line tap by tap. `scratch`: a tap's c * m sums. */
-static void weights_taps(const cnn_depthwise2d *d, cnn_range rows, int64_t x_row, const float *x, const float *dy,
-                         float *dw, float *scratch)
-{
-    int64_t cm = d->c * d->m;
-    for (int64_t t = rows.lo * d->s; t < rows.hi * d->s; t++) {
-        int64_t w0 = t % d->s * d->dilation_w - d->pad_l;
-        cnn_range q = cnn_taps_inside(w0, d->stride_w, d->q, d->w);
-        if (q.lo == q.hi)
-            continue;
-        cnn_k->depthwise2d_weights(q.hi - q.lo, d->stride_w * cm, cm,
-                                   x + t / d->s * x_row + (w0 + q.lo * d->stride_w) * cm, dy + q.lo * cm, scratch);
-        for (int64_t l = 0; l < cm; l++)
-            dw[t * cm + l] += scratch[l];
-    }
-}
-
-/* Add what lines [lo, hi) of one image give. `scratch`: a tap's sums, then the spread rows. */
-static void weights_image(const cnn_depthwise2d *d, int64_t lo, int64_t hi, cnn_range channels, const float *x,
-                          const float *dy, float *dw, float *scratch)
-{
-    axis_t h = axis_forward(d->p, d->r, d->h, d->stride_h, d->dilation_h, d->pad_t);
-    cnn_range inside = cnn_windows_inside((h.taps - 1) * h.gap + 1, h.step, -h.first, h.cells, h.outputs);
-    int64_t cm = d->c * d->m, row = d->w * cm, most = d->m > 1 ? 1 : cnn_limited(CHAIN_PIXELS / d->q, 1, d->p);
-    for (int64_t p = lo, lines; p < hi; p += lines) {
-        cnn_range rows = cnn_taps_inside(p * h.step + h.first, h.gap, h.taps, h.cells);
-        const float *from = x + (p * h.step + h.first) * row;
-        int64_t gap = h.gap * row;
-        lines = p >= inside.lo && p < inside.hi ? cnn_limited(inside.hi - p, 1, most) : 1;
-        lines = lines < hi - p ? lines : hi - p;
-        if (d->m > 1) {
-            spread_rows(&h, p, d->w * d->c, d->m, x, scratch + cm);
-            from = scratch + cm;
-            gap = row;
-        }
-        if (has_weights_kernel(d))
-            weights_lines(d, rows, lines, channels, gap, h.step * row, from, dy + p * d->q * cm, dw);
-        else
-            for (int64_t i = 0; i < lines; i++)
-                weights_taps(d, rows, gap, from + i * h.step * row, dy + (p + i) * d->q * cm, dw, scratch);
-    }
-}
-
-/* Block b of the sums, these channels. */
-static void weights_block(const cnn_depthwise2d *d, int64_t b, cnn_range channels, const float *x, const float *dy,
-                          float *dw, float *scratch)
-{
-    int64_t cm = d->c * d->m, blocks = weight_blocks(d), rows = d->n * d->p, until = rows * (b + 1) / blocks;
-    for (int64_t t = 0; t < d->r * d->s; t++)
-        memset(dw + t * cm + channels.lo, 0, (size_t)(channels.hi - channels.lo) * sizeof(float));
-    for (int64_t at = rows * b / blocks, lo, hi; at < until; at += hi - lo) {
-        int64_t image = at / d->p;
-        lo = at % d->p;
-        hi = cnn_limited(until - image * d->p, 0, d->p);
-        weights_image(d, lo, hi, channels, x + image * d->h * d->w * d->c, dy + image * d->p * d->q * cm, dw, scratch);
-    }
-}
-
-/* dw[lo, hi) from the blocks' sums. */
-static void join_weights(int64_t blocks, int64_t size, int64_t lo, int64_t hi, const float *partial, float *dw)
-{
-    for (int64_t i = lo; i < hi; i += PIECE) {
-        double total[PIECE] = {0};
-        int64_t n = hi - i < PIECE ? hi - i : PIECE;
-        for (int64_t b = 0; b < blocks; b++)
-            for (int64_t l = 0; l < n; l++)
-                total[l] += partial[b * size + i + l];
-        for (int64_t l = 0; l < n; l++)
-            dw[i + l] = (float)total[l];
-    }
-}
-
-/* Work is shared out by blocks and, where the kernel of lines does it, channels. */
-static void depthwise2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
-{
-    const cnn_depthwise2d *d = desc;
-    float *partial = (float *)team->shared;
-    int64_t cm = d->c * d->m, size = d->r * d->s * cm, blocks = weight_blocks(d), lo, hi;
-    int64_t chunks = has_weights_kernel(d) && d->m == 1 ? cm / CHANNELS_EACH : 1;
-    chunks = chunks > 1 ? chunks : 1;
-    cnn_team_range(team, blocks * chunks, &lo, &hi);
-    for (int64_t item = lo; item < hi; item++) {
-        int64_t i = item % chunks;
-        cnn_range channels = {i * CHANNELS_EACH, i == chunks - 1 ? cm : (i + 1) * CHANNELS_EACH};
-        weights_block(d, item / chunks, channels, buf[0], buf[1], partial + item / chunks * size, (float *)team->local);
-    }
-    cnn_team_barrier(team);
-    cnn_team_range_grain(team, size, PIECE, &lo, &hi);
-    join_weights(blocks, size, lo, hi, partial, buf[2]);
-}
-
-static cnn_workspace bwd_weights_workspace(const void *desc)
-{
-    const cnn_depthwise2d *d = desc;
-    int64_t cm = d->c * d->m;
-    return (cnn_workspace){.shared = (size_t)(weight_blocks(d) * d->r * d->s * cm) * sizeof(float),
-                           .local = (size_t)(cm + (d->m > 1 ? d->r * d->w * cm : 0)) * sizeof(float)};
-}
-
 const cnn_op cnn_ops_depthwise2d[] = {
     {"depthwise2d_fwd", CNN_FIELD_NAMES(CNN_DEPTHWISE2D_FIELDS), "x w bias? -> y", depthwise2d_fwd, fwd_workspace},
     {"depthwise2d_bwd_data", CNN_FIELD_NAMES(CNN_DEPTHWISE2D_FIELDS), "dy w -> dx", depthwise2d_bwd_data,
      bwd_data_workspace},
-    {"depthwise2d_bwd_weights", CNN_FIELD_NAMES(CNN_DEPTHWISE2D_FIELDS), "x dy -> dw", depthwise2d_bwd_weights,
-     bwd_weights_workspace},
+    {"depthwise2d_bwd_weights", CNN_FIELD_NAMES(CNN_DEPTHWISE2D_FIELDS), "x dy -> dw", cnn_depthwise2d_bwd_weights,
+     cnn_depthwise2d_bwd_weights_workspace},
     {0},
 };
