@@ -9,7 +9,7 @@ import pytest
 
 from cnnengine import _native as native
 from cnnengine.core.codes import UNARY
-from cnnengine.ops.depthwise_block import part_of
+from cnnengine.core.naming import without_prefix
 from cnnengine.reference import IMPLEMENTATIONS
 from tests.support.bounds import check
 from tests.support.cases import CASES, Case
@@ -88,24 +88,22 @@ def test_packed_weights_change_no_bit(isa, op, case):
 @pytest.mark.parametrize("case", CASES["depthwise_block_fwd"], ids=lambda case: case.id)
 def test_a_depthwise_block_has_the_bits_of_its_three_convolutions(isa, case):
     f, (x, expand, expand_bias, w, bias, project, project_bias, addend) = case.fields, case.inputs
-    parts = {name: part_of(f, name) for name in ("expand", "depthwise", "project")}
-    d, packs = parts["depthwise"], [project, expand]
-    expected = x
+    parts = {name: without_prefix(f, f"{name}_") for name in ("expand", "depthwise", "project")}
+    d, wide = parts["depthwise"], x
     if f["expands"]:
-        expected = np.empty((d["n"], d["h"], d["w"], d["c"]), np.float32)
-        native.call("conv2d_fwd", parts["expand"], [x, expand, expand_bias, None], [expected])
+        wide = np.empty((d["n"], d["h"], d["w"], d["c"]), np.float32)
+        native.call("conv2d_fwd", parts["expand"], [x, expand, expand_bias, None], [wide])
     middle, y = np.empty((d["n"], d["p"], d["q"], d["c"]), np.float32), np.empty(*case.outputs[0])
-    native.call("depthwise2d_fwd", d, [expected, w, bias], [middle])
+    native.call("depthwise2d_fwd", d, [wide, w, bias], [middle])
     native.call("conv2d_fwd", parts["project"], [middle, project, project_bias, addend], [y])
     assert_same_bits(run_native("depthwise_block_fwd", case)[0], y)
-    for part, weights in zip(("project", "expand"), (project, expand)):
-        if weights is not None:
-            packed = np.full(native.packed_size("conv2d_pack", parts[part]), np.nan, np.float32)
-            native.call("conv2d_pack", parts[part], [weights], [packed])
-            packs[part == "expand"] = packed
-            f = f | {f"{part}_packed": 1}
-            inputs = [x, packs[1], expand_bias, w, bias, packs[0], project_bias, addend]
-            assert_same_bits(run_native("depthwise_block_fwd", Case(case.id, f, inputs, case.outputs), 2)[0], y)
+    weights = {"project": project, "expand": expand}
+    for part in weights if f["expands"] else ("project",):  # packed before, one more each time
+        packed = np.full(native.packed_size("conv2d_pack", parts[part]), np.nan, np.float32)
+        native.call("conv2d_pack", parts[part], [weights[part]], [packed])
+        weights[part], f = packed, f | {f"{part}_packed": 1}
+        inputs = [x, weights["expand"], expand_bias, w, bias, weights["project"], project_bias, addend]
+        assert_same_bits(run_native("depthwise_block_fwd", Case(case.id, f, inputs, case.outputs), 2)[0], y)
 
 
 def _sample(case, names, field, i, axis=0):

@@ -1,4 +1,4 @@
-"""Names of layers: snake_case of the class, numbered where it is taken."""
+"""Names: of layers, snake_case of the class, numbered where it is taken; of fields, behind a prefix."""
 
 import re
 import threading
@@ -12,6 +12,11 @@ def snake_case(name):
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def without_prefix(fields, prefix):
+    """Of a dict what has a name with the prefix, under the rest of that name."""
+    return {name.removeprefix(prefix): value for name, value in fields.items() if name.startswith(prefix)}
 
 
 def unique_name(base):

@@ -30,7 +30,8 @@ _PACKED_INPUT = 1  # they all take their weights second
 
 # Large weights of a product of so few rows are read as they lie: up to 4 rows they come from memory no faster when
 # packed, with 8 they take half as long again; and packed they would be there twice.
-_FEW_ROWS, _LARGE_WEIGHTS = 8, 1 << 20
+_FEW_ROWS = 8
+_LARGE = 1 << 20  # elements
 
 
 def _fixed_values(graph):
@@ -56,12 +57,12 @@ def _pack_fields(node):
     return node.op.fields(ins, [value.spec for value in node.outputs], node.attrs) | {"packed": 1}
 
 
-def _reads_in_place(weights, fields):
-    if fields.get("m", _FEW_ROWS + 1) > _FEW_ROWS or fields["tb"] or fields["b_batched"]:
+def _reads_in_place(node, fields):
+    if node.op.name != "matmul_fwd" or fields["m"] > _FEW_ROWS or fields["tb"] or fields["b_batched"]:
         return False
     cols = fields["n"]
     rest = native.packed_cols(cols) - native.cols_in_place(cols)  # would be packed in every run
-    return weights.spec.size >= _LARGE_WEIGHTS and rest * 16 <= cols
+    return fields["k"] * cols >= _LARGE and rest * 16 <= cols
 
 
 def pack_weights(graph):
@@ -74,7 +75,7 @@ def pack_weights(graph):
     for node in graph.nodes:
         weights = node.inputs[_PACKED_INPUT] if node.op.name in _PACKS else None
         fields = _pack_fields(node) if weights is not None and is_fixed(weights) else None
-        if fields is not None and not _reads_in_place(weights, fields):
+        if fields is not None and not _reads_in_place(node, fields):
             op = _PACKS[node.op.name]
             fields |= dict.fromkeys(_UNREAD[op.name], 1)
             size = native.packed_size(op.name, fields)
@@ -174,12 +175,12 @@ class PreparedStore:
         keys = {i: (isa, self._number(value, known)) for i, value in values.items()}
         entries = {key: self._entries.get(key) for key in keys.values()}  # held, so that none goes meanwhile
         new = {keys[i]: value for i, value in values.items() if entries[keys[i]] is None}
-        large = [key for key, value in new.items() if value.spec.size >= _LARGE_WEIGHTS]
-        small = [key for key in new if key not in large]
-        for together in (*([key] for key in large), small):
-            maker = _Maker([new[key] for key in together]) if together else None
-            for i, key in enumerate(together):
-                entries[key] = self._entries[key] = _Entry(maker, maker.arrays[i])
+        small = [key for key, value in new.items() if value.spec.size < _LARGE]
+        large = [[key] for key, value in new.items() if value.spec.size >= _LARGE]
+        for together in [small, *large] if small else large:
+            maker = _Maker([new[key] for key in together])
+            for key, array in zip(together, maker.arrays):
+                entries[key] = self._entries[key] = _Entry(maker, array)
         return {i: entries[key] for i, key in keys.items()}
 
     def refresh(self, entries):

@@ -5,6 +5,7 @@ Nobody calls it: `graph.passes.join_depthwise_blocks` puts it in place of the th
 Attributes of the record: `expand`, `depthwise` and `project` are those of the three; the first may be None.
 """
 
+from cnnengine.core.naming import without_prefix
 from cnnengine.core.spec import TensorSpec
 from cnnengine.ops.base import along_samples, register, with_first
 from cnnengine.ops.conv2d import CONV2D_FWD, DEPTHWISE_FWD
@@ -32,15 +33,10 @@ def _fields(ins, outs, attrs):
     return fields
 
 
-def part_of(fields, part):
-    """The fields of one of the three convolutions."""
-    return {name.removeprefix(f"{part}_"): value for name, value in fields.items() if name.startswith(f"{part}_")}
-
-
 def _flops(fields):
-    expand = CONV2D_FWD.flops(part_of(fields, "expand")) if fields["expands"] else 0
-    depthwise = DEPTHWISE_FWD.flops(part_of(fields, "depthwise"))
-    return expand + depthwise + CONV2D_FWD.flops(part_of(fields, "project"))
+    expand = CONV2D_FWD.flops(without_prefix(fields, "expand_")) if fields["expands"] else 0
+    depthwise = DEPTHWISE_FWD.flops(without_prefix(fields, "depthwise_"))
+    return expand + depthwise + CONV2D_FWD.flops(without_prefix(fields, "project_"))
 
 
 def _for_samples(attrs, n):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from cnnengine.core.naming import without_prefix
 from cnnengine.reference.conv2d import conv2d_fwd
 from cnnengine.reference.depthwise2d import depthwise2d_fwd
 
@@ -14,9 +15,7 @@ __all__ = ["depthwise_block_fwd"]
 
 
 def _part(d, name):
-    return SimpleNamespace(
-        **{key.removeprefix(f"{name}_"): value for key, value in vars(d).items() if key.startswith(f"{name}_")}
-    )
+    return SimpleNamespace(**without_prefix(vars(d), f"{name}_"))
 
 
 def depthwise_block_fwd(d, x, expand, expand_bias, w, bias, project, project_bias, addend, y):

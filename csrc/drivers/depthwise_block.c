@@ -10,7 +10,6 @@
 
 #include "drivers/conv2d.h"
 #include "drivers/depthwise2d.h"
-#include "drivers/taps.h"
 
 enum { STRIP_FLOATS = 72 * 1024 }; /* of both maps in between: most of an L2 of 512 KB, beside the weights */
 
@@ -98,8 +97,8 @@ static void expand_rows(const cnn_depthwise_block *b, const cut_t *t, const scra
     const int64_t first = cnn_limited(lo * d->stride_h - d->pad_t, 0, d->h);
     const int64_t last = cnn_limited((hi - 1) * d->stride_h - d->pad_t + t->reach, first, d->h);
     const int64_t kept = cnn_max(0, held->hi - first);
-    memmove(s->wide, s->wide + (first - held->lo) * t->wide_row * (kept > 0),
-            (size_t)(kept * t->wide_row) * sizeof(float));
+    if (kept > 0)
+        memmove(s->wide, s->wide + (first - held->lo) * t->wide_row, (size_t)(kept * t->wide_row) * sizeof(float));
     const int64_t made = first + kept;
     if (made < last)
         pointwise(&b->expand, s, (last - made) * d->w, x + made * d->w * b->expand.c, w->expand, w->expand_bias, NULL,

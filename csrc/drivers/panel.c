@@ -152,9 +152,8 @@ static const float *after(const cnn_strip *s, int64_t j, int64_t lo, int64_t hi)
 static void sweep_panel(const cnn_strip *s, int64_t j, const float *next)
 {
     piece_t p = piece_of(s, j);
-    const int64_t tiles = cnn_tile_count(s->m, p.panel.nv);
     if (next)
-        cnn_fetch(&p.e, next, p.b_step, tiles);
+        cnn_fetch(&p.e, next, p.b_step, cnn_tile_count(s->m, p.panel.nv));
     cnn_tiles(p.panel.nv, s->m, s->runs, s->run, s->kc, s->rows, s->a_step, p.b, p.b_step, s->c, &p.e);
 }
 

@@ -23,7 +23,8 @@ int64_t cnn_panel_cols(void);
 int64_t cnn_panel_count(int64_t n);
 cnn_panel cnn_panel_at(int64_t j, int64_t n);
 
-/* Panels that a plain matrix is read for as it lies: all but the last, and that too if its columns fill its vectors. */
+/* Panels that a plain matrix is read for as it lies: all but the last, and that too if its columns fill its vectors. And
+ * the columns of those. */
 int64_t cnn_panels_in_place(int64_t n);
 int64_t cnn_cols_in_place(int64_t n);
 

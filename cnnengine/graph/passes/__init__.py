@@ -1,4 +1,7 @@
-"""Rewriting a graph: each pass is a small function graph -> graph, and `optimise` runs them in order."""
+"""Rewriting a graph: each pass is a small function graph -> graph, and `optimise` runs them in order.
+
+`join_depthwise_blocks` is for inference alone, after the packing of weights: engine/prepare.py runs it.
+"""
 
 from cnnengine.graph.passes.absorb_padding import absorb_padding
 from cnnengine.graph.passes.dead_code import drop_dead_code
