@@ -26,15 +26,15 @@ typedef struct cnn_epilogue {
 } cnn_epilogue;
 
 /* `tiles` tiles of mr rows each, C[tiles * mr][nv * vl] = sum over runs t and i < kc of (rows[r] + run[t])[i * a_step] *
- * b[t * kc + i][...], then the epilogue. b advances b_step floats each i. Each element of C is one chain of multiply-adds
+ * b[t * kc + i][...], then the epilogue. Rows of b follow each other. Each element of C is one chain of multiply-adds
  * in the order of t, i, whatever the tile it falls into, so its bits do not depend on how rows and columns are cut into
  * tiles. */
 typedef void (*cnn_tile_fn)(int64_t tiles, int64_t runs, const int64_t *run, int64_t kc, const float *const *rows,
-                            int64_t a_step, const float *b, int64_t b_step, float *const *c, const cnn_epilogue *e);
+                            int64_t a_step, const float *b, float *const *c, const cnn_epilogue *e);
 
 /* One row times CNN_ROW_PANELS full panels, panel_step floats apart. */
 typedef void (*cnn_tile_row_fn)(int64_t runs, const int64_t *run, int64_t kc, const float *row, int64_t a_step,
-                                const float *b, int64_t b_step, int64_t panel_step, float *c, const cnn_epilogue *e);
+                                const float *b, int64_t panel_step, float *c, const cnn_epilogue *e);
 
 /* Lines of a depthwise convolution: pixel u of line v is the sum over rows i and taps j, as far as its cell is inside,
  * of x[v * x_line + i * x_row + (first + u * step + j) * pitch] * w[i * w_row + j * w_step], stored at y[v * y_line + u

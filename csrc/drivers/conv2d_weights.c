@@ -245,7 +245,7 @@ static void weights_tile(const weights_t *g, const pixels_t *p, const float *con
     float *c[CNN_MAX_MR];
     for (int64_t i = 0; i < height; i++)
         c[i] = dw + i * g->k;
-    cnn_k->tile[panel.nv][height](1, p->runs, p->run, p->kc, rows, p->step, dy, (int64_t)panel.nv * cnn_k->vl, c, &e);
+    cnn_k->tile[panel.nv][height](1, p->runs, p->run, p->kc, rows, p->step, dy, c, &e);
 }
 
 /* What unit u of [lo, hi) fetches: units take turns with x and dy. */

@@ -96,7 +96,7 @@ int64_t cnn_tile_count(int64_t m, int nv)
 }
 
 void cnn_tiles(int nv, int64_t m, int64_t runs, const int64_t *run, int64_t kc, const float *const *rows,
-               int64_t a_step, const float *b, int64_t b_step, float *const *c, const cnn_epilogue *e)
+               int64_t a_step, const float *b, float *const *c, const cnn_epilogue *e)
 {
     const int64_t tiles = cnn_tile_count(m, nv);
     if (tiles == 0)
@@ -104,11 +104,11 @@ void cnn_tiles(int nv, int64_t m, int64_t runs, const int64_t *run, int64_t kc, 
     const int64_t low = m / tiles, higher = m % tiles, above = higher * (low + 1);
     cnn_epilogue rest = *e;
     if (higher > 0) {
-        cnn_k->tile[nv][low + 1](higher, runs, run, kc, rows, a_step, b, b_step, c, e);
+        cnn_k->tile[nv][low + 1](higher, runs, run, kc, rows, a_step, b, c, e);
         rest.addend += rest.addend ? above : 0;
         rest.next += higher * runs * kc * rest.next_step;
     }
-    cnn_k->tile[nv][low](tiles - higher, runs, run, kc, rows + above, a_step, b, b_step, c + above, &rest);
+    cnn_k->tile[nv][low](tiles - higher, runs, run, kc, rows + above, a_step, b, c + above, &rest);
 }
 
 /* Panel j of the strip: where its B is, from the sum's first row on, and how it is read; its part of the epilogue. */
@@ -154,7 +154,7 @@ static void sweep_panel(const cnn_strip *s, int64_t j, const float *next)
     piece_t p = piece_of(s, j);
     if (next)
         cnn_fetch(&p.e, next, p.b_step, cnn_tile_count(s->m, p.panel.nv));
-    cnn_tiles(p.panel.nv, s->m, s->runs, s->run, s->kc, s->rows, s->a_step, p.b, p.b_step, s->c, &p.e);
+    cnn_tiles(p.panel.nv, s->m, s->runs, s->run, s->kc, s->rows, s->a_step, p.b, s->c, &p.e);
 }
 
 /* Panels [lo, hi) of a plain B that need no packing: their columns are one block, read row by row. */
@@ -182,7 +182,7 @@ static void sweep_part(const cnn_strip *s, int64_t lo, int64_t hi)
     }
     for (; s->m == 1 && lo + CNN_ROW_PANELS <= cnn_min(hi, s->n / cols); lo += CNN_ROW_PANELS) {
         const piece_t p = piece_of(s, lo);
-        cnn_k->tile_row(s->runs, s->run, s->kc, s->rows[0], s->a_step, p.b, p.b_step, cols * s->depth, s->c[0], &p.e);
+        cnn_k->tile_row(s->runs, s->run, s->kc, s->rows[0], s->a_step, p.b, cols * s->depth, s->c[0], &p.e);
     }
     for (int64_t j = lo; j < hi; j++)
         sweep_panel(s, j, s->b_step ? NULL : after(s, j, lo, hi));

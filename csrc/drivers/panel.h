@@ -79,7 +79,7 @@ static inline void cnn_tile_at(int64_t i, int64_t tiles, int64_t m, int64_t *lo,
 
 /* All tiles of m rows and one panel of nv vectors; arguments as those of cnn_tile_fn. */
 void cnn_tiles(int nv, int64_t m, int64_t runs, const int64_t *run, int64_t kc, const float *const *rows,
-               int64_t a_step, const float *b, int64_t b_step, float *const *c, const cnn_epilogue *e);
+               int64_t a_step, const float *b, float *const *c, const cnn_epilogue *e);
 
 /* Copies n floats in pieces of a known size, for rows are too short to call memcpy for each. */
 static inline void cnn_copy(float *out, const float *in, int64_t n)

@@ -173,8 +173,7 @@ static void multiply(const cnn_winograd *g, const cut_t *t, const scratch_t *s, 
             const int64_t width = (int64_t)panel.nv * cnn_k->vl, offset = position * t->v_step;
             cnn_epilogue e = {.first = position * t->m_step + panel.first - band, .cols = width};
             cnn_fetch(&e, after(g, t, position, j, lo, hi), width, cnn_tile_count(m, panel.nv));
-            cnn_tiles(panel.nv, m, 1, &offset, g->depth, s->row, 1, filters_of(g, t, position, j), width, s->product,
-                      &e);
+            cnn_tiles(panel.nv, m, 1, &offset, g->depth, s->row, 1, filters_of(g, t, position, j), s->product, &e);
         }
 }
 

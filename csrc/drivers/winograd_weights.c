@@ -99,7 +99,7 @@ static void accumulate(const cnn_winograd *g, const scratch_t *s, int64_t width,
                             .next_step = cnn_ceil_div(height * width * (int64_t)sizeof(float), m)};
     for (int64_t i = 0; i < g->depth; i++)
         s->sum[i] = sums + i * width;
-    cnn_tiles(nv, g->depth, 1, &offset, m, s->row, LANES, z, width, s->sum, &e);
+    cnn_tiles(nv, g->depth, 1, &offset, m, s->row, LANES, z, s->sum, &e);
 }
 
 /* Sums of one panel, [position][depth][columns], behind those of the panels before. */
