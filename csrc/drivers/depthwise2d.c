@@ -14,7 +14,7 @@
 
 enum {
     LINE_FLOATS = 32768, /* of x that the lines given to the kernel together may have */
-    ROWS_EACH = 8,
+    ROWS_EACH = 5,
     PIECE = 16,
 };
 

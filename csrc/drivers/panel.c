@@ -157,6 +157,15 @@ static void sweep_panel(const cnn_strip *s, int64_t j, const float *next)
     cnn_tiles(p.panel.nv, s->m, s->runs, s->run, s->kc, s->rows, s->a_step, p.b, s->c, &p.e);
 }
 
+/* A row of sums as a tile begins it. */
+static void start_sums(const cnn_epilogue *e, float *sums)
+{
+    if (e->bias)
+        memcpy(sums, e->bias + e->first, (size_t)e->cols * sizeof(float));
+    else
+        memset(sums, 0, (size_t)e->cols * sizeof(float));
+}
+
 /* Panels [lo, hi) of a plain B that need no packing: their columns are one block, read row by row. */
 static void stream_part(const cnn_strip *s, int64_t lo, int64_t hi)
 {
@@ -164,7 +173,8 @@ static void stream_part(const cnn_strip *s, int64_t lo, int64_t hi)
     for (int64_t j = lo; j < hi; j += width / cols) {
         piece_t p = piece_of(s, j);
         p.e.cols = cnn_min(width, cnn_min(hi * cols, s->n) - p.e.first);
-        memset(s->sums, 0, (size_t)(s->m * width) * sizeof(float));
+        for (int64_t i = 0; i < s->m; i++)
+            start_sums(&p.e, s->sums + i * width);
         for (int64_t k = 0; k < s->kc; k += TOGETHER)
             cnn_k->stream(s->m, cnn_min(TOGETHER, s->kc - k), p.e.cols, s->rows, s->run[0] + k * s->a_step, s->a_step,
                           p.b + k * p.b_step, p.b_step, s->sums, width);

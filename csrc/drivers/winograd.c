@@ -32,11 +32,13 @@ static cut_t cut_of(const cnn_winograd *g, int threads)
     const int64_t tile_bytes = 4 * t.positions * (g->depth + BLOCK_COLS);
     t.most = cnn_max(1, cnn_min(t.tiles, cnn_max(TILES_MIN, BLOCK_BYTES / tile_bytes)));
     t.blocks = cnn_ceil_div(t.tiles, t.most);
-    t.most = t.blocks ? cnn_ceil_div(t.tiles, t.blocks) : 1;
-    t.v_step = t.most * g->depth + PAD;
     for (t.cols = BLOCK_COLS; t.cols > cnn_panel_cols(); t.cols /= 2)
         if (t.cols / 2 < g->k && !leaves_idle(t.blocks * cnn_ceil_div(g->k, t.cols), threads))
             break;
+    if (leaves_idle(t.blocks * cnn_ceil_div(g->k, t.cols), threads))
+        t.blocks = cnn_min(t.tiles, cnn_ceil_div(t.blocks, threads) * threads);
+    t.most = t.blocks ? cnn_ceil_div(t.tiles, t.blocks) : 1;
+    t.v_step = t.most * g->depth + PAD;
     t.bands = cnn_ceil_div(g->k, t.cols);
     t.m_step = t.most * t.cols + PAD;
     return t;

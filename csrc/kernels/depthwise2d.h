@@ -7,15 +7,15 @@
 /* `pixels` neighbours of a row (a constant, at most 8), each the sum over `rows` rows of `taps` cells (a constant), the
  * next pixel's first cell `step` (a constant) further on. A cell is loaded once for all pixels that read it. Cells
  * outside [lo, hi) are not there. */
-CNN_INLINE void depthwise_tile(int pixels, int taps, int step, int64_t lo, int64_t hi, const cnn_depthwise_line *d,
-                               const float *x, const float *w, const float *bias, float *y)
+CNN_INLINE void depthwise_tile(int pixels, int64_t rows, int taps, int step, int64_t lo, int64_t hi,
+                               const cnn_depthwise_line *d, const float *x, const float *w, const float *bias, float *y)
 {
     vf sum[8];
     CNN_UNROLL(8)
     for (int b = 0; b < pixels; b++)
         sum[b] = bias ? v_load(bias) : (vf){0};
-    CNN_UNROLL(1)
-    for (int64_t i = 0; i < d->rows; i++, x += d->x_row, w += d->w_row) {
+    CNN_UNROLL(3)
+    for (int64_t i = 0; i < rows; i++, x += d->x_row, w += d->w_row) {
         vf k[5];
         CNN_UNROLL(5)
         for (int j = 0; j < taps; j++)
@@ -28,7 +28,7 @@ CNN_INLINE void depthwise_tile(int pixels, int taps, int step, int64_t lo, int64
             CNN_UNROLL(8)
             for (int b = 0; b < pixels; b++)
                 if (cell >= b * step && cell < b * step + taps)
-                    sum[b] += v * k[cell - b * step];
+                    v_fma(&sum[b], v, k[cell - b * step]);
         }
     }
     if (d->bounds.given) {
@@ -54,10 +54,12 @@ CNN_INLINE void depthwise_group(int pixels, int taps, int step, int64_t group, c
                 int64_t i = v + CNN_VL <= group ? v : group - CNN_VL;
                 const float *from = x + first * d->pitch + i, *b = bias ? bias + i : NULL;
                 float *to = y + at * d->y_step + i;
-                if (inside)
-                    depthwise_tile(pixels, taps, step, 0, cells, d, from, w + i, b, to);
+                if (inside && taps == 3 && d->rows == 3)
+                    depthwise_tile(pixels, 3, taps, step, 0, cells, d, from, w + i, b, to);
+                else if (inside)
+                    depthwise_tile(pixels, d->rows, taps, step, 0, cells, d, from, w + i, b, to);
                 else
-                    depthwise_tile(pixels, taps, step, -first, d->cells - first, d, from, w + i, b, to);
+                    depthwise_tile(pixels, d->rows, taps, step, -first, d->cells - first, d, from, w + i, b, to);
             }
         }
 }

@@ -73,7 +73,7 @@ CNN_INLINE void narrow_step(int pixels, int taps, int64_t step, int width, int j
         CNN_UNROLL(12)
         for (int b = 0; b < pixels; b++)
             if (cell >= b * step && cell < b * step + taps)
-                sum[b] += v * k[cell - b * step];
+                v_fma(&sum[b], v, k[cell - b * step]);
     }
 }
 
@@ -87,7 +87,7 @@ CNN_INLINE void narrow_tile(int pixels, int taps, int64_t step, int width, int64
     vf sum[12];
     CNN_UNROLL(12)
     for (int b = 0; b < pixels; b++)
-        sum[b] = (vf){0};
+        sum[b] = e->bias ? v_load(e->bias + e->first) : (vf){0};
     CNN_UNROLL(1)
     for (int64_t r = 0; r < d->runs; r++) {
         const float *p = x + d->run[r];
@@ -102,8 +102,6 @@ CNN_INLINE void narrow_tile(int pixels, int taps, int64_t step, int width, int64
     for (int b = 0; b < pixels; b++) {
         if (b >= count)
             break;
-        if (e->bias)
-            sum[b] += v_load(e->bias + e->first);
         if (addend)
             sum[b] += v_load(addend[b] + e->first);
         v_store(y[b] + e->first, bounded(sum[b], &e->bounds));

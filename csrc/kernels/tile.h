@@ -32,8 +32,8 @@
 #define FMA(r, j) v_fma(&c##r##_##j, a, b##j);
 #define OUT(r) float *const out##r = c[r] + first;
 #define ADD_C(r, j) c##r##_##j += v_load(out##r + j * CNN_VL);
-#define ADD_BIAS(r, j) c##r##_##j += bias##j;
-#define LOAD_BIAS(j) vf bias##j = v_load(bias + first + j * CNN_VL);
+#define LOAD_BIAS(j) vf bias##j = v_load(bias + j * CNN_VL);
+#define SET_BIAS(r, j) c##r##_##j = bias##j;
 #define ADD_ADDEND(r, j) c##r##_##j += v_load(addend[r] + first + j * CNN_VL);
 #define LOWEST(r, j) c##r##_##j = v_max(low, c##r##_##j);
 #define HIGHEST(r, j) c##r##_##j = v_min(high, c##r##_##j);
@@ -53,6 +53,10 @@
 #define ZERO_2(r) COLS_2(ZERO, r)
 #define ZERO_3(r) COLS_3(ZERO, r)
 #define ZERO_4(r) COLS_4(ZERO, r)
+#define SET_BIAS_1(r) COLS_1(SET_BIAS, r)
+#define SET_BIAS_2(r) COLS_2(SET_BIAS, r)
+#define SET_BIAS_3(r) COLS_3(SET_BIAS, r)
+#define SET_BIAS_4(r) COLS_4(SET_BIAS, r)
 #define ADD_C_1(r) COLS_1(ADD_C, r)
 #define ADD_C_2(r) COLS_2(ADD_C, r)
 #define ADD_C_3(r) COLS_3(ADD_C, r)
@@ -78,29 +82,27 @@
         const vf a = v_splat(p##r[at]);                                                                                \
         COLS_4(FMA, r)                                                                                                 \
     }
+/* Of the sum, with a line of what is wanted next. Where it goes on is hidden from gcc: it would advance the pointers to
+ * all rows instead of one number, and load the vectors of a later step too early for the registers. */
 #define ONE_STEP(MR, NV)                                                                                               \
-    {B_##NV(LOAD_B) ROWS_##MR(STEP_##NV)} at += a_step;                                                                \
-    b += NV * CNN_VL;
+    {                                                                                                                  \
+        __builtin_prefetch(next, 0, 2);                                                                                \
+        B_##NV(LOAD_B) ROWS_##MR(STEP_##NV)                                                                            \
+    }                                                                                                                  \
+    at += a_step;                                                                                                      \
+    b += NV * CNN_VL;                                                                                                  \
+    next += next_step;                                                                                                 \
+    __asm__("" : "+r"(b), "+r"(at));
 
-/* Steps of the sum in one round of the loop, and one line fetched for them. With AVX-512 what counts the steps costs 5 %
- * of a round of one; the second step is hidden from the first, or gcc loads its vectors too early for the registers. */
+/* Steps in one round of the loop: with AVX-512 what counts them costs 5 % of a round of one. */
 #if CNN_VL == 16
 enum { CNN_STEPS = 2 };
-#define STEPS(MR, NV)                                                                                                  \
-    ONE_STEP(MR, NV) __asm__("" : "+r"(b), "+r"(at));                                                                  \
-    ONE_STEP(MR, NV)
+#define STEPS(MR, NV) ONE_STEP(MR, NV) ONE_STEP(MR, NV)
 #else
 enum { CNN_STEPS = 1 };
 #define STEPS(MR, NV) ONE_STEP(MR, NV)
 #endif
-#define FETCH(steps)                                                                                                   \
-    __builtin_prefetch(next, 0, 2);  if (steps==2) __builtin_prefetch(next+next_step, 0, 2);                                                                                  \
-    next += (steps)*next_step;
 
-#define ADD_BIAS_1(r) COLS_1(ADD_BIAS, r)
-#define ADD_BIAS_2(r) COLS_2(ADD_BIAS, r)
-#define ADD_BIAS_3(r) COLS_3(ADD_BIAS, r)
-#define ADD_BIAS_4(r) COLS_4(ADD_BIAS, r)
 #define ADD_ADDEND_1(r) COLS_1(ADD_ADDEND, r)
 #define ADD_ADDEND_2(r) COLS_2(ADD_ADDEND, r)
 #define ADD_ADDEND_3(r) COLS_3(ADD_ADDEND, r)
@@ -139,8 +141,6 @@ static __attribute__((noinline)) void finish_narrow(int mr, const float *tile, f
         float *out = c[r] + e->first;
         for (int64_t j = 0; j < e->cols; j++) {
             float x = e->accumulate ? out[j] + t[j] : t[j];
-            if (e->bias)
-                x += e->bias[e->first + j];
             if (addend)
                 x += addend[r][e->first + j];
             out[j] = e->bounds.given ? m_clamp(x, e->bounds.low, e->bounds.high) : x;
@@ -165,9 +165,6 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
         {                                                                                                              \
             ROWS_##MR(ADD_C_##NV)                                                                                      \
         }                                                                                                              \
-        if (bias) {                                                                                                    \
-            B_##NV(LOAD_BIAS) ROWS_##MR(ADD_BIAS_##NV)                                                                 \
-        }                                                                                                              \
         if (addend) {                                                                                                  \
             ROWS_##MR(ADD_ADDEND_##NV)                                                                                 \
         }                                                                                                              \
@@ -184,7 +181,17 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
     if (act)                                                                                                           \
         apply_act(MR, c, e);
 
-/* What c holds is added last: it comes from far away, and a sum that began with it would wait for it. */
+/* The bias of a tile of `width` columns, whole vectors of it in `padded` where the row ends before them; NULL: none. */
+static __attribute__((noinline)) const float *bias_of(const cnn_epilogue *e, int64_t width, float *padded)
+{
+    if (!e->bias || e->cols >= width)
+        return e->bias ? e->bias + e->first : NULL;
+    memset(padded, 0, (size_t)width * sizeof(float));
+    memcpy(padded, e->bias + e->first, (size_t)e->cols * sizeof(float));
+    return padded;
+}
+
+/* A sum begins with the bias, which saves adding it. What c holds is added last: it comes from far away, and a sum that began with it would wait for it. */
 #define START(MR, NV)                                                                                                  \
     const int below = tiles > 1 ? MR : 0;                                                                              \
     if (accumulate) {                                                                                                  \
@@ -193,7 +200,10 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
     if (addend) {                                                                                                      \
         ROWS_##MR(WANT_ADDEND_##NV)                                                                                    \
     }                                                                                                                  \
-    ROWS_##MR(ZERO_##NV)
+    ROWS_##MR(ZERO_##NV) if (bias)                                                                                     \
+    {                                                                                                                  \
+        B_##NV(LOAD_BIAS) ROWS_##MR(SET_BIAS_##NV)                                                                     \
+    }
 
 /* `tiles` tiles one below the other. What they share is read once, as stores might change it for all the compiler
  * knows: a loop around the call took twice as long beside its sums (70 cycles a tile against 35, measured on Zen 3). */
@@ -204,7 +214,8 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
     {                                                                                                                  \
         const int64_t first = e->first, next_step = e->next_step, act = e->act;                                        \
         const int narrow = e->cols < NV * CNN_VL, accumulate = e->accumulate;                                          \
-        const float *const bias = e->bias, *const *addend = e->addend;                                                 \
+        float padded[NV * CNN_VL];                                                                                     \
+        const float *const bias = bias_of(e, NV * CNN_VL, padded), *const *addend = e->addend;                         \
         const cnn_bounds bounds = e->bounds;                                                                           \
         const char *next = e->next;                                                                                    \
         for (; tiles > 0; tiles--, rows += MR, c += MR, addend += addend ? MR : 0) {                                   \
@@ -214,10 +225,10 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
             {                                                                                                          \
                 int64_t i = kc, at = run[t];                                                                           \
                 for (; i >= CNN_STEPS; i -= CNN_STEPS) {                                                               \
-                    FETCH(CNN_STEPS) STEPS(MR, NV)                                                                     \
+                    STEPS(MR, NV)                                                                                      \
                 }                                                                                                      \
                 for (; i > 0; i--) {                                                                                   \
-                    FETCH(1) ONE_STEP(MR, NV)                                                                          \
+                    ONE_STEP(MR, NV)                                                                                   \
                 }                                                                                                      \
             }                                                                                                          \
             FINISH(MR, NV)                                                                                             \
@@ -236,13 +247,11 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
 #define NAMES_12(NV) NAMES_8(NV), tile_9_##NV, tile_10_##NV, tile_11_##NV, tile_12_##NV
 #define NAMES_14(NV) NAMES_12(NV), tile_13_##NV, tile_14_##NV
 
-/* The epilogue of one vector of a row, at column `at`, without the activation behind it. */
+/* The epilogue of one vector of a row, at column `at`, without bias and activation. */
 CNN_INLINE void finish_vector(vf y, float *c, const float *addend, int64_t at, const cnn_epilogue *e)
 {
     if (e->accumulate)
         y += v_load(c + at);
-    if (e->bias)
-        y += v_load(e->bias + at);
     if (addend)
         y += v_load(addend + at);
     v_store(c + at, bounded(y, &e->bounds));
@@ -257,7 +266,7 @@ static void tile_row(int64_t runs, const int64_t *run, int64_t kc, const float *
     vf sum[VECTORS];
     CNN_UNROLL(16)
     for (int j = 0; j < VECTORS; j++)
-        sum[j] = (vf){0};
+        sum[j] = e->bias ? v_load(e->bias + e->first + j * CNN_VL) : (vf){0};
     for (int64_t t = 0; t < runs; t++) {
         const float *p = row + run[t];
         for (int64_t i = 0; i < kc; i++, p += a_step, b += PER_PANEL * CNN_VL) {
