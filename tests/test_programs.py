@@ -21,6 +21,7 @@ from cnnengine.graph.gradients import gradients
 from cnnengine.graph.passes import optimise
 from cnnengine.graph.trace import trace
 from cnnengine.ops.batch_norm import batch_normalise, batch_stats
+from cnnengine.ops.conv2d import conv2d
 from cnnengine.ops.matmul import dense
 from cnnengine.ops.random import dropout_with, random_state
 from cnnengine.ops.update import update
@@ -208,6 +209,24 @@ def test_weights_of_which_much_would_be_packed_in_every_run_are_prepared(isa, co
     assert in_place is None or (len(program._entries) == 0) == in_place
     assert program.nbytes < kernel.array.nbytes / 8
     np.testing.assert_allclose(program.run([x])[0], x @ kernel.numpy(), rtol=1e-3, atol=1e-2)
+
+
+def test_large_filters_that_few_tiles_use_are_transformed_in_the_run(isa):
+    kernel = Variable(normal(3, 3, 176, 176) * 0.1)
+    model = {n: build_program(lambda t, x: [conv2d(x, kernel, padding="same")], [TensorSpec((n, 14, 14, 176))],
+                              store=PreparedStore()) for n in (1, 2, 3)}  # fmt: skip
+    sizes = [entry.array.size / kernel.array.size for n in (1, 2, 3) for entry in model[n]._entries]
+    assert sizes == [1, 1, 4]  # 16 tiles a picture: those of three are more than one block
+    x = normal(3, 14, 14, 176)
+    whole = model[3].run([x])[0]
+    np.testing.assert_allclose(whole, _plain_conv(x, kernel.numpy()), rtol=1e-3, atol=1e-3)
+    for n in (1, 2):
+        assert_same_bits(model[n].run([np.ascontiguousarray(x[:n])])[0], np.ascontiguousarray(whole[:n]))
+
+
+def _plain_conv(x, w):
+    x, (p, q) = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), x.shape[1:3]
+    return sum(x[:, i : i + p, j : j + q] @ w[i, j] for i in range(3) for j in range(3))
 
 
 def test_a_large_prepared_value_goes_with_the_last_program_that_reads_it():

@@ -20,6 +20,7 @@ from cnnengine._native.runtime import (
 
 __all__ = [
     "OPS",
+    "IN_BANDS",
     "Arena",
     "Program",
     "build_info",
@@ -35,11 +36,15 @@ __all__ = [
 ]
 
 
+IN_BANDS = 2  # what `packed` is where a convolution transforms its packed filters in each run: CNN_IN_BANDS of conv2d.h
+
+
 def packed_size(name, fields):
     """Floats that the output of an operation that packs weights takes with the ISA in use."""
     if name != "matmul_pack":
         rows, cols = ("c", "k") if name == "conv2d_pack" else ("k", "c")
-        taps = (fields["r"] * fields["s"], 36, 16)[fields["algorithm"]]  # Winograd's: positions of a transformed tile
+        transformed = fields["algorithm"] if fields["packed"] != IN_BANDS else 0
+        taps = (fields["r"] * fields["s"], 36, 16)[transformed]  # Winograd's: positions of a transformed tile
         return fields["t"] * taps * fields[rows] * packed_cols(fields[cols] // fields["groups"])
     batch = fields["batch"] if fields["b_batched"] else 1
     return batch * fields["k"] * packed_cols(fields["n"])

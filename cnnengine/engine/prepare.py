@@ -15,6 +15,7 @@ from cnnengine.core.variable import Variable, WriteCounter, aligned_array
 from cnnengine.engine.program import NativeProgram
 from cnnengine.graph.graph import Graph, Node
 from cnnengine.graph.passes.join_depthwise_blocks import join_depthwise_blocks
+from cnnengine.ops import conv_algorithm
 from cnnengine.ops.conv2d import CONV2D_BWD_DATA_PACK, CONV2D_PACK
 from cnnengine.ops.matmul import MATMUL_PACK
 
@@ -54,7 +55,9 @@ def _fixed_values(graph):
 
 def _pack_fields(node):
     ins = [None if value is None else value.spec for value in node.inputs]
-    return node.op.fields(ins, [value.spec for value in node.outputs], node.attrs) | {"packed": 1}
+    fields = node.op.fields(ins, [value.spec for value in node.outputs], node.attrs)
+    in_bands = node.op.name == "conv2d_fwd" and conv_algorithm.transforms_in_run(fields)
+    return fields | {"packed": native.IN_BANDS if in_bands else 1}
 
 
 def _reads_in_place(node, fields):
@@ -84,7 +87,7 @@ def pack_weights(graph):
                 specs = op.infer([], {"size": size})
                 packed[key] = Node(op, [weights], {"fields": fields, "size": size}, specs, origins=node.origins[:1])
                 out.append(packed[key])
-            attrs = node.attrs | {"packed": 1, "b_shape": weights.shape[-2:]}
+            attrs = node.attrs | {"packed": fields["packed"], "b_shape": weights.shape[-2:]}
             inputs = [*node.inputs[:_PACKED_INPUT], packed[key].outputs[0], *node.inputs[_PACKED_INPUT + 1 :]]
             replacement = Node(node.op, inputs, attrs, [value.spec for value in node.outputs], origins=node.origins)
             replacement.outputs = node.outputs

@@ -14,6 +14,12 @@ NAMES = ("direct", "winograd 4x4", "winograd 2x2")  # with the size of a tile
 _LARGE_FILTERS = 20 << 20
 _FEW_TILES = 16
 
+# With as few tiles as the kernel takes together at least (csrc/drivers/winograd.c), transformed filters of so many
+# elements are used once each time they come from memory; their taps are a fourth of that, and soon transformed. Of
+# F(2, 3) they are 9/16, which does not repay it.
+_ONE_BLOCK = 32
+_STREAMED = 1 << 20
+
 # Cost of a multiplication beside the direct algorithm's, transforms included (measured on Zen 3 and Zen 4, 64 channels
 # and more).
 _COST_4, _COST_2, _COST_WEIGHTS = 1.2, 1.15, 1.4
@@ -49,6 +55,17 @@ def choose(p, q, channels, filters):
     if CONFIG.conv_algorithm == "auto" and min(cost_4, cost_2) >= 9 * p * q:
         return DIRECT
     return WINOGRAD_4 if cost_4 <= cost_2 else WINOGRAD_2
+
+
+def transforms_in_run(fields):
+    """Whether filters of a forward pass are transformed in every run, with the same result, instead of once.
+
+    Args:
+        fields: the descriptor of conv2d_fwd.
+    """
+    tiles = fields["n"] * fields["o"] * _tiles(fields["p"], fields["q"], 4)
+    filters = 36 * fields["t"] * fields["c"] * fields["k"]
+    return fields["algorithm"] == WINOGRAD_4 and tiles <= _ONE_BLOCK and filters >= _STREAMED
 
 
 def choose_for_weights(p, q):

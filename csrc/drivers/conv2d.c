@@ -225,6 +225,7 @@ cnn_winograd cnn_conv_winograd(const cnn_conv2d *d, int turned)
     }
     g.t = d->t;
     g.depth = g.t * g.c;
+    g.in_bands = d->packed == CNN_IN_BANDS;
     return g;
 }
 
@@ -282,6 +283,8 @@ static void conv2d_pack(const void *desc, void *const *buf, cnn_team *team)
     const cnn_conv2d *d = desc;
     if (d->algorithm == CNN_DIRECT)
         cnn_conv2d_pack_direct(d, buf[0], buf[1], team);
+    else if (d->packed == CNN_IN_BANDS)
+        cnn_winograd_pack_bands(d->t, d->c, d->k, buf[0], buf[1], team);
     else
         cnn_winograd_pack(cnn_conv_winograd(d, 0).size, d->t, d->c, d->k, buf[0], 0, buf[1], team);
 }

@@ -7,7 +7,7 @@
 /* A band is BLOCK_COLS filters, fewer where there are no more or a team would have too little to do. V (the block's
  * transformed inputs) and M (one band's products) are about as large as L2, while the filters stream by. With many
  * channels V is larger: a block of fewer tiles would have the filters, which are larger still, stream by too often. */
-enum { BLOCK_BYTES = 640 * 1024, TILES_MIN = 32, PAD = 16, BLOCK_COLS = 64, LANES = 16, ENOUGH = 8 };
+enum { BLOCK_BYTES = 640 * 1024, TILES_MIN = 32, PAD = 16, BLOCK_COLS = 64, ENOUGH = 8 };
 
 /* The cut of a problem into blocks of tiles. */
 typedef struct {
@@ -32,7 +32,7 @@ static cut_t cut_of(const cnn_winograd *g, int threads)
     const int64_t tile_bytes = 4 * t.positions * (g->depth + BLOCK_COLS);
     t.most = cnn_max(1, cnn_min(t.tiles, cnn_max(TILES_MIN, BLOCK_BYTES / tile_bytes)));
     t.blocks = cnn_ceil_div(t.tiles, t.most);
-    for (t.cols = BLOCK_COLS; t.cols > cnn_panel_cols(); t.cols /= 2)
+    for (t.cols = g->in_bands ? cnn_winograd_band_cols() : BLOCK_COLS; t.cols > cnn_panel_cols(); t.cols /= 2)
         if (t.cols / 2 < g->k && !leaves_idle(t.blocks * cnn_ceil_div(g->k, t.cols), threads))
             break;
     if (leaves_idle(t.blocks * cnn_ceil_div(g->k, t.cols), threads))
@@ -42,48 +42,6 @@ static cut_t cut_of(const cnn_winograd *g, int threads)
     t.bands = cnn_ceil_div(g->k, t.cols);
     t.m_step = t.most * t.cols + PAD;
     return t;
-}
-
-int64_t cnn_winograd_filter_size(int size, int64_t depth, int64_t k)
-{
-    return (int64_t)(size + 2) * (size + 2) * depth * cnn_packed_cols(k);
-}
-
-/* LANES rows of a panel of `rows` packed rows: from row `row` on of one frame of the taps w. */
-static void pack_rows(int size, int64_t c, int64_t k, const float *w, int64_t row, cnn_panel panel, int64_t rows,
-                      float *out)
-{
-    const int64_t width = (int64_t)panel.nv * cnn_k->vl;
-    for (int64_t i = 0; i < LANES; i++)
-        (size == 4 ? cnn_k->winograd_filter_4 : cnn_k->winograd_filter_2)(width, w + (row + i) * k + panel.first, c * k,
-                                                                          out + i * width, rows * width);
-}
-
-/* The same of w turned by 180 degrees, with channels and filters exchanged. */
-static void pack_turned(int size, int64_t c, int64_t k, const float *w, int64_t row, cnn_panel panel, int64_t rows,
-                        float *out)
-{
-    const int64_t width = (int64_t)panel.nv * cnn_k->vl;
-    float taps[9][LANES * BLOCK_COLS];
-    for (int t = 0; t < 9; t++)
-        cnn_k->transpose(panel.cols, LANES, w + ((8 - t) * c + panel.first) * k + row, k, taps[t], BLOCK_COLS);
-    for (int64_t i = 0; i < LANES; i++)
-        (size == 4 ? cnn_k->winograd_filter_4 : cnn_k->winograd_filter_2)(
-            width, taps[0] + i * BLOCK_COLS, LANES * BLOCK_COLS, out + i * width, rows * width);
-}
-
-void cnn_winograd_pack(int size, int64_t t, int64_t c, int64_t k, const float *w, int turned, float *packed,
-                       const cnn_team *team)
-{
-    const int64_t of_frame = turned ? k : c, rows = t * of_frame, blocks = rows / LANES;
-    int64_t lo, hi;
-    cnn_team_range(team, cnn_panel_count(turned ? c : k) * blocks, &lo, &hi);
-    for (int64_t u = lo; u < hi; u++) {
-        const cnn_panel panel = cnn_panel_at(u / blocks, turned ? c : k);
-        const int64_t row = u % blocks * LANES, at = row / of_frame, frame = turned ? t - 1 - at : at;
-        float *out = packed + panel.first * rows * (size + 2) * (size + 2) + row * panel.nv * cnn_k->vl;
-        (turned ? pack_turned : pack_rows)(size, c, k, w + frame * 9 * c * k, row % of_frame, panel, rows, out);
-    }
 }
 
 void cnn_winograd_cells(const float *x, int64_t image, int64_t h, int64_t w, int64_t c, int64_t y0, int64_t x0,
@@ -122,7 +80,7 @@ static void transform_in(const cnn_winograd *g, const cut_t *t, const float *x, 
 
 /* A thread's scratch. `row` and `product` point to the first position of each tile of a block, for the products. */
 typedef struct {
-    float *v, *m, *zeros;
+    float *v, *m, *zeros, *filters; /* filters: of one band, where they are transformed here */
     const float **row;
     float **product;
     size_t bytes;
@@ -135,7 +93,10 @@ static scratch_t scratch_of(const cnn_winograd *g, const cut_t *t, char *local)
         .row = (const float **)local, .product = (float **)(local + table), .v = (float *)(local + 2 * table)};
     s.m = s.v + t->positions * t->v_step;
     s.zeros = s.m + t->positions * t->m_step;
+    s.filters = s.zeros + g->c;
     s.bytes = 2 * table + (size_t)(t->positions * (t->v_step + t->m_step) + g->c) * sizeof(float);
+    if (g->in_bands)
+        s.bytes += (size_t)(t->positions * (g->depth * t->cols + PAD)) * sizeof(float);
     return s;
 }
 
@@ -148,34 +109,56 @@ static void open_scratch(const cnn_winograd *g, const cut_t *t, const scratch_t 
     }
 }
 
-static const float *filters_of(const cnn_winograd *g, const cut_t *t, int64_t position, int64_t j)
+/* Panel j of all filters; a band that is transformed in the run is one. */
+static cnn_panel panel_of(const cnn_winograd *g, const cut_t *t, int64_t j)
 {
-    const cnn_panel panel = cnn_panel_at(j, g->k);
-    return g->filters + (panel.first * t->positions + position * panel.nv * cnn_k->vl) * g->depth;
+    if (!g->in_bands)
+        return cnn_panel_at(j, g->k);
+    const int64_t first = j * t->cols, cols = cnn_min(t->cols, g->k - first);
+    return (cnn_panel){first, cols, (int)cnn_ceil_div(cols, cnn_k->vl)};
 }
 
-/* The filters that are read next: of the next panel or position, of the next band, of the next block's first band. */
-static const float *after(const cnn_winograd *g, const cut_t *t, int64_t position, int64_t j, int64_t lo, int64_t hi)
+static const float *filters_of(const cnn_winograd *g, const cut_t *t, const scratch_t *s, int64_t position, int64_t j)
 {
+    const cnn_panel panel = panel_of(g, t, j);
+    const int64_t step = panel.nv * cnn_k->vl * g->depth;
+    if (g->in_bands)
+        return s->filters + position * (step + PAD);
+    return g->filters + panel.first * t->positions * g->depth + position * step;
+}
+
+/* While a position is multiplied with panel j of [lo, hi), fetch what is read next: filters of the next panel or position,
+ * of the next band, of the next block's first band; or a part of the taps of the next band. */
+static void fetch_after(const cnn_winograd *g, const cut_t *t, const scratch_t *s, int64_t position, int64_t j,
+                        int64_t lo, int64_t hi, int64_t tiles, cnn_epilogue *e)
+{
+    const int64_t following = hi * cnn_panel_cols();
+    if (g->in_bands) {
+        const int64_t first = hi * t->cols < g->k ? hi * t->cols : 0;
+        cnn_fetch(e, cnn_winograd_band_part(g, first, position, t->positions), cnn_ceil_div(9 * t->cols, t->positions),
+                  tiles);
+        return;
+    }
+    const float *next = following < g->k ? filters_of(g, t, s, 0, hi) : g->filters;
     if (j + 1 < hi)
-        return filters_of(g, t, position, j + 1);
-    if (position + 1 < t->positions)
-        return filters_of(g, t, position + 1, lo);
-    return hi < cnn_panel_count(g->k) ? filters_of(g, t, 0, hi) : g->filters;
+        next = filters_of(g, t, s, position, j + 1);
+    else if (position + 1 < t->positions)
+        next = filters_of(g, t, s, position + 1, lo);
+    cnn_fetch(e, next, e->cols, tiles);
 }
 
 /* Products of the block's m tiles with the panels [lo, hi) of a band, position by position: the position's part of V
  * goes to L1 and serves all of them. */
 static void multiply(const cnn_winograd *g, const cut_t *t, const scratch_t *s, int64_t lo, int64_t hi, int64_t m)
 {
-    const int64_t band = lo * cnn_panel_cols();
+    const int64_t band = panel_of(g, t, lo).first;
     for (int64_t position = 0; position < t->positions; position++)
         for (int64_t j = lo; j < hi; j++) {
-            const cnn_panel panel = cnn_panel_at(j, g->k);
+            const cnn_panel panel = panel_of(g, t, j);
             const int64_t width = (int64_t)panel.nv * cnn_k->vl, offset = position * t->v_step;
             cnn_epilogue e = {.first = position * t->m_step + panel.first - band, .cols = width};
-            cnn_fetch(&e, after(g, t, position, j, lo, hi), width, cnn_tile_count(m, panel.nv));
-            cnn_tiles(panel.nv, m, 1, &offset, g->depth, s->row, 1, filters_of(g, t, position, j), s->product, &e);
+            fetch_after(g, t, s, position, j, lo, hi, cnn_tile_count(m, panel.nv), &e);
+            cnn_tiles(panel.nv, m, 1, &offset, g->depth, s->row, 1, filters_of(g, t, s, position, j), s->product, &e);
         }
 }
 
@@ -208,7 +191,8 @@ size_t cnn_winograd_local_bytes(const cnn_winograd *g)
 void cnn_winograd_run(const cnn_winograd *g, const float *x, float *y, const cnn_team *team)
 {
     const cut_t t = cut_of(g, team->size);
-    const int64_t bands = t.bands, in_band = t.cols / cnn_panel_cols();
+    const int64_t bands = t.bands, in_band = g->in_bands ? 1 : t.cols / cnn_panel_cols();
+    const int64_t all_panels = g->in_bands ? bands : cnn_panel_count(g->k);
     const scratch_t s = scratch_of(g, &t, team->local);
     open_scratch(g, &t, &s);
     int64_t lo, hi;
@@ -219,9 +203,11 @@ void cnn_winograd_run(const cnn_winograd *g, const float *x, float *y, const cnn
         cnn_tile_at(block, t.blocks, t.tiles, &tile0, &tile1);
         transform_in(g, &t, x, tile0, tile1, s.v, s.zeros);
         for (int64_t j = first; j < last; j++) {
-            const int64_t panels = cnn_min((j + 1) * in_band, cnn_panel_count(g->k));
+            const int64_t panels = cnn_min((j + 1) * in_band, all_panels), cols = cnn_min(t.cols, g->k - j * t.cols);
+            if (g->in_bands)
+                cnn_winograd_transform_band(g, j * t.cols, cols, s.filters, g->depth * cols + PAD);
             multiply(g, &t, &s, j * in_band, panels, tile1 - tile0);
-            transform_out(g, &t, j * t.cols, cnn_min(t.cols, g->k - j * t.cols), tile0, tile1, s.m, y);
+            transform_out(g, &t, j * t.cols, cols, tile0, tile1, s.m, y);
         }
         lo += last - first;
     }

@@ -17,7 +17,8 @@ typedef struct cnn_winograd {
     int size; /* outputs of a tile along an axis: 4 or 2 */
     int64_t n, f, h, w, c, k, t, o, p, q, pad_f, pad_t, pad_l;
     int64_t depth;        /* t * c */
-    const float *filters; /* packed: [panel][position][depth][columns] */
+    int in_bands;         /* filters are to be transformed in the run, band by band */
+    const float *filters; /* packed: [panel][position][depth][columns], or [band][t][tap][c][columns] */
     const float *bias, *addend;
     int64_t act;
     double alpha, beta;
@@ -31,6 +32,14 @@ size_t cnn_winograd_local_bytes(const cnn_winograd *g);
  * and with channels and filters exchanged (then the result takes k channels and makes c). */
 void cnn_winograd_pack(int size, int64_t t, int64_t c, int64_t k, const float *w, int turned, float *packed,
                        const cnn_team *team);
+
+/* Columns of a band, the last of which may have fewer; the thread's share of cutting w into bands, of 9 * t * c * k floats
+ * in all; one band's filters, transformed, as [depth][cols] for each position, `step` floats apart; and where the memory of a band's taps lies from
+ * the `part`-th of `parts` equal pieces on. */
+int64_t cnn_winograd_band_cols(void);
+void cnn_winograd_pack_bands(int64_t t, int64_t c, int64_t k, const float *w, float *bands, const cnn_team *team);
+void cnn_winograd_transform_band(const cnn_winograd *g, int64_t first, int64_t cols, float *filters, int64_t step);
+const float *cnn_winograd_band_part(const cnn_winograd *g, int64_t first, int64_t part, int64_t parts);
 
 /* The gradient of the filters by F(3 x 3, 4 x 4): dw (t, 3, 3, c, k) from x and dy, which has the pitch of y. Uses size 4
  * whatever g->size says; shared holds sums and transformed tiles. All threads of the team call it. */

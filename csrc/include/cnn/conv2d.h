@@ -4,7 +4,8 @@
  * conv2d_bwd_data       dy w bias? addend? -> dx   dx = act(the gradient of x * w by x + bias + addend)
  * conv2d_bwd_weights    x dy -> dw
  * conv2d_pack           w -> packed                weights as panels; then conv2d_fwd with packed = 1
- * conv2d_bwd_data_pack  w -> packed                the same for conv2d_bwd_data
+ *                                                  or, with packed = CNN_IN_BANDS, as such
+ * conv2d_bwd_data_pack  w -> packed                the same for conv2d_bwd_data, packed = 1
  *
  * x (n, f, h, w, c), w (t, r, s, c/groups, k), y (n, o, p, q, k); bias and addend as the result has its channels and
  * shape. Zero padding of pad_f frames in front, pad_t rows above and pad_l columns left; behind, below and right as o, p
@@ -12,13 +13,17 @@
  *
  * algorithm: how to compute. Winograd's is for kernels of 3 x 3, or t x 3 x 3, of stride, dilation and groups 1 with channels and filters
  * that are multiples of 16; weights packed for one algorithm fit no other. bwd_weights has F(3, 4) for both of
- * Winograd's. */
+ * Winograd's.
+ *
+ * packed: 0 (the weights as they are), 1, or for conv2d_fwd and conv2d_pack by Winograd's algorithm CNN_IN_BANDS: filters are
+ * packed in bands but not transformed, which each run does for itself. */
 #ifndef CNN_CONV2D_H
 #define CNN_CONV2D_H
 
 #include "cnn/op.h"
 
 enum { CNN_DIRECT, CNN_WINOGRAD_4, CNN_WINOGRAD_2 };
+enum { CNN_IN_BANDS = 2 };
 
 /* clang-format off */
 #define CNN_CONV2D_FIELDS(I, F, A) \
