@@ -25,6 +25,7 @@ typedef struct {
     int64_t blocks;              /* of a group */
     int64_t panels, band, bands; /* panels of a group, those of a band, and bands */
     int64_t tiles;               /* of a block in a panel */
+    int by_panels;               /* threads share the panels, and pack their own, instead of rows and pixels */
     int64_t lines, strips;       /* output rows of a strip, and strips */
     int copied;                  /* whether rows are read from a copy of the strip, cut so: */
     cnn_window_strip cut;
@@ -36,7 +37,7 @@ static int64_t packed_size(const weights_t *g)
     return g->groups * g->lines * g->win.q * cnn_packed_cols(g->kg);
 }
 
-static weights_t weights_problem(const cnn_conv2d *d)
+static weights_t weights_problem(const cnn_conv2d *d, int threads)
 {
     const cnn_conv_problem p = cnn_conv_groups(d);
     weights_t g = {.win = p.win, .groups = d->groups, .kg = p.out_cols, .k = d->k};
@@ -45,7 +46,8 @@ static weights_t weights_problem(const cnn_conv2d *d)
     g.kc = g.win.depth * (joined ? d->s : 1);
     g.blocks = cnn_ceil_div(g.runs * g.kc, LANES);
     g.panels = cnn_panel_count(g.kg);
-    g.band = cnn_equal_part(g.panels, BAND_COLS / cnn_panel_cols());
+    g.by_panels = d->groups == 1 && g.kg >= 2 * g.runs * g.kc && g.panels % threads == 0;
+    g.band = cnn_equal_part(g.by_panels ? g.panels / threads : g.panels, BAND_COLS / cnn_panel_cols());
     g.bands = cnn_ceil_div(g.panels, g.band);
     g.tiles = cnn_tile_count(LANES, cnn_panel_at(0, g.kg).nv);
     g.tiles = cnn_max(g.tiles, cnn_tile_count(LANES, cnn_panel_at(g.panels - 1, g.kg).nv)); /* one cut for all panels */
@@ -86,7 +88,7 @@ cnn_workspace cnn_conv2d_bwd_weights_workspace(const void *desc)
     }
     if (cnn_narrow_applies_to_weights(d))
         return (cnn_workspace){0, cnn_narrow_weights_bytes(d)};
-    const weights_t g = weights_problem(d);
+    const weights_t g = weights_problem(d, 1);
     return (cnn_workspace){(size_t)packed_size(&g) * sizeof(float),
                            g.copied ? copy_of(&g, NULL).bytes
                                     : (size_t)(g.lines * g.win.q * TOGETHER * LANES) * sizeof(float)};
@@ -125,12 +127,17 @@ static strip_t strip_at(const weights_t *g, const float *x, const float *dy, int
     return s;
 }
 
-/* Pack the thread's share of a strip's pixels. */
+/* Pack the thread's share of a strip: of its panels, or of its pixels. */
 static void pack_strip(const weights_t *g, const strip_t *s, const float *dy, const cnn_team *team)
 {
     int64_t lo, hi;
-    cnn_team_range(team, s->m, &lo, &hi);
-    dy += (s->line * g->win.q + lo) * g->k;
+    cnn_team_range(team, g->by_panels ? g->panels : s->m, &lo, &hi);
+    dy += s->line * g->win.q * g->k;
+    if (g->by_panels) {
+        cnn_pack(dy, s->m, g->kg, g->k, 1, s->dy, 0, s->m, lo, hi);
+        return;
+    }
+    dy += lo * g->k;
     for (int64_t group = 0; group < g->groups; group++)
         cnn_pack(dy + group * g->kg, hi - lo, g->kg, g->k, 1, s->dy + group * s->m * cnn_packed_cols(g->kg), lo, s->m,
                  0, g->panels);
@@ -305,7 +312,7 @@ void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
         cnn_narrow_weights(d, buf, team);
         return;
     }
-    const weights_t g = weights_problem(d);
+    const weights_t g = weights_problem(d, team->size);
     int64_t lo, hi;
     cnn_team_range(team, g.groups * g.bands * g.blocks * g.band * g.tiles, &lo, &hi);
     for (int64_t i = 0; i < g.strips; i++) {
