@@ -1,5 +1,6 @@
 /* Everything an ISA's file compiles: the bodies of all leaf kernels and their table. */
 #include "core/kernels.h"
+#include "simd/channels.h"
 #include "simd/fma.h"
 #include "simd/math.h"
 #include "simd/vec.h"

@@ -139,11 +139,14 @@ static __attribute__((noinline)) void finish_narrow(int mr, const float *tile, f
     for (int r = 0; r < mr; r++) {
         const float *t = tile + r * CNN_MAX_NV * CNN_VL;
         float *out = c[r] + e->first;
-        for (int64_t j = 0; j < e->cols; j++) {
-            float x = e->accumulate ? out[j] + t[j] : t[j];
+        for (int64_t j = 0; j < e->cols; j += CNN_VL) {
+            const int64_t width = e->cols - j < CNN_VL ? e->cols - j : CNN_VL;
+            vf x = v_load(t + j);
+            if (e->accumulate)
+                x += channels_in(out + j, width);
             if (addend)
-                x += addend[r][e->first + j];
-            out[j] = e->bounds.given ? m_clamp(x, e->bounds.low, e->bounds.high) : x;
+                x += channels_in(addend[r] + e->first + j, width);
+            channels_out(out + j, bounded(x, &e->bounds), width);
         }
     }
 }
