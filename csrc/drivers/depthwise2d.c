@@ -14,7 +14,7 @@
 
 enum {
     LINE_FLOATS = 32768, /* of x that the lines given to the kernel together may have */
-    ROWS_EACH = 5,
+    ROWS_EACH = 5,       /* of a thread at least; the convolutions around are shared by rows, so few cross the cores */
     PIECE = 16,
 };
 

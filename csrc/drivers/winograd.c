@@ -4,7 +4,8 @@
 
 #include "drivers/activation.h"
 
-/* A band is BLOCK_COLS filters, fewer where there are no more or a team would have too little to do. V (the block's
+/* A band is BLOCK_COLS filters, fewer where there are no more or a team would have too little to do; where a panel is as
+ * wide as that, blocks of fewer tiles give it more. V (the block's
  * transformed inputs) and M (one band's products) are about as large as L2, while the filters stream by. With many
  * channels V is larger: a block of fewer tiles would have the filters, which are larger still, stream by too often. */
 enum { BLOCK_BYTES = 640 * 1024, TILES_MIN = 32, PAD = 16, BLOCK_COLS = 64, ENOUGH = 8 };
