@@ -19,8 +19,8 @@ from cnnengine._native.runtime import (
 )
 
 __all__ = [
-    "OPS",
     "IN_BANDS",
+    "OPS",
     "Arena",
     "Program",
     "build_info",

@@ -27,8 +27,8 @@ typedef struct cnn_epilogue {
 
 /* `tiles` tiles of mr rows each, C[tiles * mr][nv * vl] = sum over runs t and i < kc of (rows[r] + run[t])[i * a_step] *
  * b[t * kc + i][...], then the epilogue. Rows of b follow each other. Each element of C is one chain of multiply-adds
- * in the order of t, i, whatever the tile it falls into, so its bits do not depend on how rows and columns are cut into
- * tiles. */
+ * from the bias on, in the order of t, i, whatever the tile it falls into, so its bits do not depend on how rows and
+ * columns are cut into tiles. */
 typedef void (*cnn_tile_fn)(int64_t tiles, int64_t runs, const int64_t *run, int64_t kc, const float *const *rows,
                             int64_t a_step, const float *b, float *const *c, const cnn_epilogue *e);
 

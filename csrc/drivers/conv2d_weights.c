@@ -130,17 +130,15 @@ static strip_t strip_at(const weights_t *g, const float *x, const float *dy, int
 /* Pack the thread's share of a strip: of its panels, or of its pixels. */
 static void pack_strip(const weights_t *g, const strip_t *s, const float *dy, const cnn_team *team)
 {
-    int64_t lo, hi;
-    cnn_team_range(team, g->by_panels ? g->panels : s->m, &lo, &hi);
-    dy += s->line * g->win.q * g->k;
-    if (g->by_panels) {
-        cnn_pack(dy, s->m, g->kg, g->k, 1, s->dy, 0, s->m, lo, hi);
-        return;
-    }
-    dy += lo * g->k;
+    int64_t lo = 0, hi = s->m, first = 0, last = g->panels;
+    if (g->by_panels)
+        cnn_team_range(team, g->panels, &first, &last);
+    else
+        cnn_team_range(team, s->m, &lo, &hi);
+    dy += (s->line * g->win.q + lo) * g->k;
     for (int64_t group = 0; group < g->groups; group++)
         cnn_pack(dy + group * g->kg, hi - lo, g->kg, g->k, 1, s->dy + group * s->m * cnn_packed_cols(g->kg), lo, s->m,
-                 0, g->panels);
+                 first, last);
 }
 
 /* The row of the input in which the windows of output row `line` have a run. */

@@ -4,10 +4,10 @@
 
 #include "drivers/activation.h"
 
-/* A band is BLOCK_COLS filters, fewer where there are no more or a team would have too little to do; where a panel is as
- * wide as that, blocks of fewer tiles give it more. V (the block's
- * transformed inputs) and M (one band's products) are about as large as L2, while the filters stream by. With many
- * channels V is larger: a block of fewer tiles would have the filters, which are larger still, stream by too often. */
+/* A band is BLOCK_COLS filters, fewer where there are no more or a team would have too little to do; where no band is
+ * narrower, blocks of fewer tiles give it more. V (the block's transformed inputs) and M (one band's products) are about
+ * as large as L2, while the filters stream by. With many channels V is larger: a block of fewer tiles would have the
+ * filters, which are larger still, stream by too often. */
 enum { BLOCK_BYTES = 640 * 1024, TILES_MIN = 32, PAD = 16, BLOCK_COLS = 64, ENOUGH = 8 };
 
 /* The cut of a problem into blocks of tiles. */
@@ -15,6 +15,7 @@ typedef struct {
     int in, positions;
     int64_t tiles_h, tiles_w, tiles; /* of one frame, of all */
     int64_t most, blocks;            /* tiles of a block */
+    int64_t panel_cols;              /* filters of a panel, or of a band that is transformed in the run */
     int64_t cols, bands;             /* filters of a band, and bands */
     int64_t v_step, m_step;          /* floats from one position to the next; padded, so that they do not alias */
 } cut_t;
@@ -33,14 +34,15 @@ static cut_t cut_of(const cnn_winograd *g, int threads)
     const int64_t tile_bytes = 4 * t.positions * (g->depth + BLOCK_COLS);
     t.most = cnn_max(1, cnn_min(t.tiles, cnn_max(TILES_MIN, BLOCK_BYTES / tile_bytes)));
     t.blocks = cnn_ceil_div(t.tiles, t.most);
-    for (t.cols = g->in_bands ? cnn_winograd_band_cols() : BLOCK_COLS; t.cols > cnn_panel_cols(); t.cols /= 2)
+    t.panel_cols = g->in_bands ? cnn_winograd_band_cols() : cnn_panel_cols();
+    for (t.cols = g->in_bands ? t.panel_cols : BLOCK_COLS; t.cols > t.panel_cols; t.cols /= 2)
         if (t.cols / 2 < g->k && !leaves_idle(t.blocks * cnn_ceil_div(g->k, t.cols), threads))
             break;
-    if (leaves_idle(t.blocks * cnn_ceil_div(g->k, t.cols), threads))
-        t.blocks = cnn_min(t.tiles, cnn_ceil_div(t.blocks, threads) * threads);
+    t.bands = cnn_ceil_div(g->k, t.cols);
+    while (t.blocks < t.tiles && leaves_idle(t.blocks * t.bands, threads))
+        t.blocks++;
     t.most = t.blocks ? cnn_ceil_div(t.tiles, t.blocks) : 1;
     t.v_step = t.most * g->depth + PAD;
-    t.bands = cnn_ceil_div(g->k, t.cols);
     t.m_step = t.most * t.cols + PAD;
     return t;
 }
@@ -110,37 +112,37 @@ static void open_scratch(const cnn_winograd *g, const cut_t *t, const scratch_t 
     }
 }
 
-/* Panel j of all filters; a band that is transformed in the run is one. */
 static cnn_panel panel_of(const cnn_winograd *g, const cut_t *t, int64_t j)
 {
-    if (!g->in_bands)
-        return cnn_panel_at(j, g->k);
-    const int64_t first = j * t->cols, cols = cnn_min(t->cols, g->k - first);
+    const int64_t first = j * t->panel_cols, cols = cnn_min(t->panel_cols, g->k - first);
     return (cnn_panel){first, cols, (int)cnn_ceil_div(cols, cnn_k->vl)};
+}
+
+/* Floats from one position of a panel's filters to the next. Where a thread writes them, they may not alias. */
+static int64_t filter_step(const cnn_winograd *g, cnn_panel panel)
+{
+    return panel.nv * cnn_k->vl * g->depth + (g->in_bands ? PAD : 0);
 }
 
 static const float *filters_of(const cnn_winograd *g, const cut_t *t, const scratch_t *s, int64_t position, int64_t j)
 {
     const cnn_panel panel = panel_of(g, t, j);
-    const int64_t step = panel.nv * cnn_k->vl * g->depth;
-    if (g->in_bands)
-        return s->filters + position * (step + PAD);
-    return g->filters + panel.first * t->positions * g->depth + position * step;
+    const float *filters = g->in_bands ? s->filters : g->filters + panel.first * t->positions * g->depth;
+    return filters + position * filter_step(g, panel);
 }
 
-/* While a position is multiplied with panel j of [lo, hi), fetch what is read next: filters of the next panel or position,
- * of the next band, of the next block's first band; or a part of the taps of the next band. */
+/* While a position is multiplied with panel j of [lo, hi), fetch what is read next: filters of the next panel or
+ * position, of the next band, of the next block's first band; or a part of the taps of the next band. */
 static void fetch_after(const cnn_winograd *g, const cut_t *t, const scratch_t *s, int64_t position, int64_t j,
                         int64_t lo, int64_t hi, int64_t tiles, cnn_epilogue *e)
 {
-    const int64_t following = hi * cnn_panel_cols();
+    const int64_t following = hi * t->panel_cols < g->k ? hi : 0;
     if (g->in_bands) {
-        const int64_t first = hi * t->cols < g->k ? hi * t->cols : 0;
-        cnn_fetch(e, cnn_winograd_band_part(g, first, position, t->positions), cnn_ceil_div(9 * t->cols, t->positions),
-                  tiles);
+        cnn_fetch(e, cnn_winograd_band_part(g, following * t->panel_cols, position, t->positions),
+                  cnn_ceil_div(9 * t->cols, t->positions), tiles);
         return;
     }
-    const float *next = following < g->k ? filters_of(g, t, s, 0, hi) : g->filters;
+    const float *next = filters_of(g, t, s, 0, following);
     if (j + 1 < hi)
         next = filters_of(g, t, s, position, j + 1);
     else if (position + 1 < t->positions)
@@ -192,8 +194,7 @@ size_t cnn_winograd_local_bytes(const cnn_winograd *g)
 void cnn_winograd_run(const cnn_winograd *g, const float *x, float *y, const cnn_team *team)
 {
     const cut_t t = cut_of(g, team->size);
-    const int64_t bands = t.bands, in_band = g->in_bands ? 1 : t.cols / cnn_panel_cols();
-    const int64_t all_panels = g->in_bands ? bands : cnn_panel_count(g->k);
+    const int64_t bands = t.bands, in_band = t.cols / t.panel_cols, all_panels = cnn_ceil_div(g->k, t.panel_cols);
     const scratch_t s = scratch_of(g, &t, team->local);
     open_scratch(g, &t, &s);
     int64_t lo, hi;
@@ -206,7 +207,7 @@ void cnn_winograd_run(const cnn_winograd *g, const float *x, float *y, const cnn
         for (int64_t j = first; j < last; j++) {
             const int64_t panels = cnn_min((j + 1) * in_band, all_panels), cols = cnn_min(t.cols, g->k - j * t.cols);
             if (g->in_bands)
-                cnn_winograd_transform_band(g, j * t.cols, cols, s.filters, g->depth * cols + PAD);
+                cnn_winograd_transform_band(g, j * t.cols, cols, s.filters, filter_step(g, panel_of(g, &t, j)));
             multiply(g, &t, &s, j * in_band, panels, tile1 - tile0);
             transform_out(g, &t, j * t.cols, cols, tile0, tile1, s.m, y);
         }

@@ -33,9 +33,9 @@ size_t cnn_winograd_local_bytes(const cnn_winograd *g);
 void cnn_winograd_pack(int size, int64_t t, int64_t c, int64_t k, const float *w, int turned, float *packed,
                        const cnn_team *team);
 
-/* Columns of a band, the last of which may have fewer; the thread's share of cutting w into bands, of 9 * t * c * k floats
- * in all; one band's filters, transformed, as [depth][cols] for each position, `step` floats apart; and where the memory of a band's taps lies from
- * the `part`-th of `parts` equal pieces on. */
+/* Columns of a band, the last of which may have fewer; the thread's share of cutting w into bands, 9 * t * c * k floats in
+ * all; one band's filters, transformed, as [depth][cols] for each position, `step` floats apart; and where the `part`-th
+ * of `parts` equal pieces of a band's taps begins. */
 int64_t cnn_winograd_band_cols(void);
 void cnn_winograd_pack_bands(int64_t t, int64_t c, int64_t k, const float *w, float *bands, const cnn_team *team);
 void cnn_winograd_transform_band(const cnn_winograd *g, int64_t first, int64_t cols, float *filters, int64_t step);

@@ -82,7 +82,8 @@
         const vf a = v_splat(p##r[at]);                                                                                \
         COLS_4(FMA, r)                                                                                                 \
     }
-/* Of the sum, with a line of what is wanted next. Where it goes on is hidden from gcc: it would advance the pointers to
+
+/* One step of the sum, with a line of what is wanted next. Where it goes on is hidden from gcc: it would advance the pointers to
  * all rows instead of one number, and load the vectors of a later step too early for the registers. */
 #define ONE_STEP(MR, NV)                                                                                               \
     {                                                                                                                  \
@@ -194,7 +195,8 @@ static __attribute__((noinline)) const float *bias_of(const cnn_epilogue *e, int
     return padded;
 }
 
-/* A sum begins with the bias, which saves adding it. What c holds is added last: it comes from far away, and a sum that began with it would wait for it. */
+/* A sum begins with the bias, which saves adding it. What c holds is added last: it comes from far away, and a sum that
+ * began with it would wait for it. */
 #define START(MR, NV)                                                                                                  \
     const int below = tiles > 1 ? MR : 0;                                                                              \
     if (accumulate) {                                                                                                  \

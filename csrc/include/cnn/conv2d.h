@@ -4,7 +4,7 @@
  * conv2d_bwd_data       dy w bias? addend? -> dx   dx = act(the gradient of x * w by x + bias + addend)
  * conv2d_bwd_weights    x dy -> dw
  * conv2d_pack           w -> packed                weights as panels; then conv2d_fwd with packed = 1
- *                                                  or, with packed = CNN_IN_BANDS, as such
+ *                                                  (or CNN_IN_BANDS, then in both)
  * conv2d_bwd_data_pack  w -> packed                the same for conv2d_bwd_data, packed = 1
  *
  * x (n, f, h, w, c), w (t, r, s, c/groups, k), y (n, o, p, q, k); bias and addend as the result has its channels and
@@ -15,8 +15,8 @@
  * that are multiples of 16; weights packed for one algorithm fit no other. bwd_weights has F(3, 4) for both of
  * Winograd's.
  *
- * packed: 0 (the weights as they are), 1, or for conv2d_fwd and conv2d_pack by Winograd's algorithm CNN_IN_BANDS: filters are
- * packed in bands but not transformed, which each run does for itself. */
+ * packed: 0 (the weights as they are), 1, or for conv2d_fwd and conv2d_pack by Winograd's algorithm CNN_IN_BANDS:
+ * filters are packed in bands but not transformed, which each run does for itself. */
 #ifndef CNN_CONV2D_H
 #define CNN_CONV2D_H
 
