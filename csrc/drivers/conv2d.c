@@ -89,7 +89,7 @@ void cnn_conv_solve(const cnn_conv_problem *p, const float *in, float *out, cons
                        .run = run,
                        .kc = p->cut.kc,
                        .a_step = 1,
-                       .n = p->out_cols,
+                       .panels = cnn_panels_of(p->out_cols),
                        .act = p->act,
                        .alpha = p->alpha,
                        .beta = p->beta};

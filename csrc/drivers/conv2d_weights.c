@@ -23,7 +23,8 @@ typedef struct {
     int64_t groups, kg, k;       /* groups, filters of a group and of all */
     int64_t runs, kc;            /* values of a window that lie together in x: those of a row of taps, or of one tap */
     int64_t blocks;              /* of a group */
-    int64_t panels, band, bands; /* panels of a group, those of a band, and bands */
+    cnn_panels panels;           /* of a group's filters */
+    int64_t band, bands;         /* panels of a band, and bands */
     int64_t tiles;               /* of a block in a panel */
     int by_panels;               /* threads share the panels, and pack their own, instead of rows and pixels */
     int64_t lines, strips;       /* output rows of a strip, and strips */
@@ -45,12 +46,13 @@ static weights_t weights_problem(const cnn_conv2d *d, int threads)
     g.runs = d->t * d->r * (joined ? 1 : d->s);
     g.kc = g.win.depth * (joined ? d->s : 1);
     g.blocks = cnn_ceil_div(g.runs * g.kc, LANES);
-    g.panels = cnn_panel_count(g.kg);
-    g.by_panels = d->groups == 1 && g.kg >= 2 * g.runs * g.kc && g.panels % threads == 0;
-    g.band = cnn_equal_part(g.by_panels ? g.panels / threads : g.panels, BAND_COLS / cnn_panel_cols());
-    g.bands = cnn_ceil_div(g.panels, g.band);
-    g.tiles = cnn_tile_count(LANES, cnn_panel_at(0, g.kg).nv);
-    g.tiles = cnn_max(g.tiles, cnn_tile_count(LANES, cnn_panel_at(g.panels - 1, g.kg).nv)); /* one cut for all panels */
+    g.panels = cnn_panels_of(g.kg);
+    const int64_t panels = g.panels.count;
+    g.by_panels = d->groups == 1 && g.kg >= 2 * g.runs * g.kc && panels % threads == 0;
+    g.band = cnn_equal_part(g.by_panels ? panels / threads : panels, BAND_COLS / cnn_panel_cols());
+    g.bands = cnn_ceil_div(panels, g.band);
+    g.tiles = cnn_tile_count(LANES, g.panels.nv);
+    g.tiles = cnn_max(g.tiles, cnn_tile_count(LANES, cnn_panel_at(&g.panels, panels - 1).nv)); /* one cut for all */
     const int64_t lines = g.win.n * g.win.o * g.win.p;
     g.lines = cnn_equal_part(lines, PIXELS / cnn_max(g.win.q, 1));
     g.strips = cnn_ceil_div(lines, g.lines);
@@ -130,9 +132,9 @@ static strip_t strip_at(const weights_t *g, const float *x, const float *dy, int
 /* Pack the thread's share of a strip: of its panels, or of its pixels. */
 static void pack_strip(const weights_t *g, const strip_t *s, const float *dy, const cnn_team *team)
 {
-    int64_t lo = 0, hi = s->m, first = 0, last = g->panels;
+    int64_t lo = 0, hi = s->m, first = 0, last = g->panels.count;
     if (g->by_panels)
-        cnn_team_range(team, g->panels, &first, &last);
+        cnn_team_range(team, g->panels.count, &first, &last);
     else
         cnn_team_range(team, s->m, &lo, &hi);
     dy += (s->line * g->win.q + lo) * g->k;
@@ -269,7 +271,7 @@ static void weights_strip(const weights_t *g, const strip_t *s, const float *x, 
     for (int64_t u = lo, from = 0, until = 0; u < hi; u++) { /* blocks [from, until), counted on, are gathered */
         const int64_t at = u / in_block, block = at % g->blocks, band = at / g->blocks, row = block * LANES;
         const int64_t group = band / g->bands, j = band % g->bands * g->band + u / g->tiles % g->band;
-        if (j >= g->panels)
+        if (j >= g->panels.count)
             continue;
         if (!g->copied && at >= until) {
             from = at;
@@ -277,14 +279,14 @@ static void weights_strip(const weights_t *g, const strip_t *s, const float *x, 
             gather(g, s, x + group * g->win.depth, row, cnn_min(row + (until - from) * LANES, all));
         }
         int64_t first, last;
-        cnn_tile_at(u % g->tiles, g->tiles, cnn_min(LANES, all - row), &first, &last);
+        cnn_part_at(u % g->tiles, g->tiles, cnn_min(LANES, all - row), &first, &last);
         if (first == last)
             continue;
         const float *rows[LANES];
         for (int64_t i = first; i < last; i++)
             rows[i - first] = g->copied ? copy.bases[0] + copy.run[(row + i) / g->kc] + (row + i) % g->kc
                                         : s->x + (at - from) * s->m * LANES + i;
-        const cnn_panel panel = cnn_panel_at(j, g->kg);
+        const cnn_panel panel = cnn_panel_at(&g->panels, j);
         const float *dy = s->dy + (group * cnn_packed_cols(g->kg) + panel.first) * s->m;
         weights_tile(g, &p, rows, last - first, panel, dy, s->line > 0, ahead_of(s, u, lo, hi),
                      dw + (row + first) * g->k + group * g->kg);

@@ -81,12 +81,12 @@ static void pointwise(const cnn_conv2d *d, const scratch_t *s, int64_t pixels, c
                              .a_step = 1,
                              .run = &run,
                              .b = packed,
-                             .n = d->k,
+                             .panels = cnn_panels_of(d->k),
                              .bias = bias,
                              .act = d->act,
                              .alpha = d->alpha,
                              .beta = d->beta};
-    cnn_strip_sweep(&strip, 0, cnn_panel_count(d->k));
+    cnn_strip_sweep(&strip, 0, strip.panels.count);
 }
 
 /* Bring the rows of the expanded map that output rows [lo, hi) read to where they are `held`. */

@@ -27,6 +27,13 @@ static inline int64_t cnn_equal_part(int64_t total, int64_t most)
     return cnn_max(1, cnn_ceil_div(total, cnn_max(parts, 1)));
 }
 
+/* Part i of `total` cut into `parts` nearly equal ones, the larger first: [*lo, *hi). */
+static inline void cnn_part_at(int64_t i, int64_t parts, int64_t total, int64_t *lo, int64_t *hi)
+{
+    *lo = i * (total / parts) + cnn_min(i, total % parts);
+    *hi = *lo + total / parts + (i < total % parts);
+}
+
 static inline int64_t cnn_limited(int64_t x, int64_t lo, int64_t hi)
 {
     return x < lo ? lo : x > hi ? hi : x;

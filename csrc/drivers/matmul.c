@@ -163,7 +163,7 @@ static void matmul_fwd(const void *desc, void *const *buf, cnn_team *team)
                        .run = no_offset,
                        .kc = d->k,
                        .a_step = d->ta ? LANES : 1,
-                       .n = d->n,
+                       .panels = cnn_panels_of(d->n),
                        .bias = bias,
                        .act = d->act,
                        .alpha = d->alpha,

@@ -16,22 +16,21 @@ int64_t cnn_panel_count(int64_t n)
     return cnn_ceil_div(n, cnn_panel_cols());
 }
 
-cnn_panel cnn_panel_at(int64_t j, int64_t n)
+cnn_panels cnn_panels_of(int64_t n)
 {
-    cnn_panel p = {.first = j * cnn_panel_cols()};
-    p.cols = cnn_min(cnn_panel_cols(), n - p.first);
-    p.nv = (int)cnn_ceil_div(p.cols, cnn_k->vl);
-    return p;
+    const int64_t vectors = cnn_ceil_div(n, cnn_k->vl), count = cnn_panel_count(n), uneven = count ? vectors % count : 0;
+    return (cnn_panels){n, count, uneven ? uneven : count, (int)cnn_ceil_div(vectors, cnn_max(count, 1))};
 }
 
 int64_t cnn_panels_in_place(int64_t n)
 {
-    return n % cnn_k->vl ? n / cnn_panel_cols() : cnn_panel_count(n);
+    return cnn_panel_count(n) - (n % cnn_k->vl > 0);
 }
 
 int64_t cnn_cols_in_place(int64_t n)
 {
-    return cnn_min(cnn_panels_in_place(n) * cnn_panel_cols(), n);
+    const cnn_panels panels = cnn_panels_of(n);
+    return n % cnn_k->vl ? cnn_panel_at(&panels, panels.count - 1).first : n;
 }
 
 int64_t cnn_packed_cols(int64_t cols)
@@ -39,32 +38,41 @@ int64_t cnn_packed_cols(int64_t cols)
     return cnn_ceil_div(cols, cnn_k->vl) * cnn_k->vl;
 }
 
-/* One row of panels [lo, hi), all of `width` columns. */
+/* One row of the columns [first, end), in panels of `width` columns. */
 static inline __attribute__((always_inline)) void pack_row(const float *b, int64_t width, int64_t total_rows,
-                                                           int64_t lo, int64_t hi, float *packed)
+                                                           int64_t first, int64_t end, float *packed)
 {
-    for (int64_t first = lo * width; first < hi * width; first += width)
+    for (; first < end; first += width)
         cnn_copy(packed + first * total_rows, b + first, width);
+}
+
+/* Rows of the columns [first, end), which fill panels of `width` columns. */
+static void pack_panels(const float *b, int64_t rows, int64_t row_step, int64_t width, float *packed, int64_t row0,
+                        int64_t total_rows, int64_t first, int64_t end)
+{
+    for (int64_t i = row0; i < row0 + rows && first < end; i++, b += row_step)
+        if (width == 16)
+            pack_row(b, 16, total_rows, first, end, packed + i * 16);
+        else
+            pack_row(b, width, total_rows, first, end, packed + i * width);
 }
 
 /* Columns contiguous in b: panels [lo, hi) together row by row, so that b is read in whole cache lines and more. */
 static void pack_rows(const float *b, int64_t rows, int64_t cols, int64_t row_step, float *packed, int64_t row0,
                       int64_t total_rows, int64_t lo, int64_t hi)
 {
-    const cnn_panel last = cnn_panel_at(hi - 1, cols);
-    const int64_t most = cnn_panel_cols(), width = (int64_t)last.nv * cnn_k->vl;
-    const int64_t whole = last.cols < most ? hi - 1 : hi;
-    for (int64_t i = 0; i < rows; i++, b += row_step) {
-        if (most == 16)
-            pack_row(b, 16, total_rows, lo, whole, packed + (row0 + i) * 16);
-        else
-            pack_row(b, most, total_rows, lo, whole, packed + (row0 + i) * most);
-        if (whole < hi) {
-            float *out = packed + last.first * total_rows + (row0 + i) * width;
-            cnn_copy(out, b + last.first, last.cols);
-            for (int64_t c = last.cols; c < width; c++)
-                out[c] = 0.0f;
-        }
+    const cnn_panels panels = cnn_panels_of(cols);
+    const cnn_panel last = cnn_panel_at(&panels, hi - 1);
+    const int64_t wide = (int64_t)panels.nv * cnn_k->vl, width = (int64_t)last.nv * cnn_k->vl;
+    const int64_t first = cnn_panel_at(&panels, lo).first, whole = last.first + (last.cols < width ? 0 : width);
+    const int64_t turn = cnn_limited(panels.wide * wide, first, whole);
+    pack_panels(b, rows, row_step, wide, packed, row0, total_rows, first, turn);
+    pack_panels(b, rows, row_step, width, packed, row0, total_rows, turn, whole);
+    for (int64_t i = row0; i < row0 + rows && last.cols < width; i++, b += row_step) {
+        float *out = packed + last.first * total_rows + i * width;
+        cnn_copy(out, b + last.first, last.cols);
+        for (int64_t c = last.cols; c < width; c++)
+            out[c] = 0.0f;
     }
 }
 
@@ -80,10 +88,11 @@ void cnn_pack(const float *b, int64_t rows, int64_t cols, int64_t row_step, int6
               int64_t row0, int64_t total_rows, int64_t lo, int64_t hi)
 {
     const int64_t band = cnn_max(1, BAND_COLS / cnn_panel_cols());
+    const cnn_panels panels = cnn_panels_of(cols);
     for (int64_t j = lo; j < hi && col_step == 1; j += band)
         pack_rows(b, rows, cols, row_step, packed, row0, total_rows, j, cnn_min(j + band, hi));
     for (int64_t j = lo; j < hi && col_step != 1; j++) {
-        const cnn_panel p = cnn_panel_at(j, cols);
+        const cnn_panel p = cnn_panel_at(&panels, j);
         const int64_t width = (int64_t)p.nv * cnn_k->vl;
         pack_transposed(b + p.first * col_step, rows, p.cols, col_step, packed + p.first * total_rows + row0 * width,
                         width);
@@ -121,9 +130,9 @@ typedef struct {
 
 static piece_t piece_of(const cnn_strip *s, int64_t j)
 {
-    piece_t p = {.panel = cnn_panel_at(j, s->n)};
+    piece_t p = {.panel = cnn_panel_at(&s->panels, j)};
     const int64_t first = p.panel.first, width = (int64_t)p.panel.nv * cnn_k->vl;
-    const int plain = s->b_step != 0 && j < cnn_panels_in_place(s->n);
+    const int plain = s->b_step != 0 && j < cnn_panels_in_place(s->panels.n);
     p.b_step = plain ? s->b_step : width;
     p.b = (plain ? s->b + first : s->b_step ? s->b_narrow : s->b + first * s->depth) + s->k0 * p.b_step;
     p.e = (cnn_epilogue){.first = first,
@@ -169,10 +178,12 @@ static void start_sums(const cnn_epilogue *e, float *sums)
 /* Panels [lo, hi) of a plain B that need no packing: their columns are one block, read row by row. */
 static void stream_part(const cnn_strip *s, int64_t lo, int64_t hi)
 {
-    const int64_t cols = cnn_panel_cols(), width = cnn_min(hi - lo, CNN_SUMS / cols / s->m) * cols;
-    for (int64_t j = lo; j < hi; j += width / cols) {
-        piece_t p = piece_of(s, j);
-        p.e.cols = cnn_min(width, cnn_min(hi * cols, s->n) - p.e.first);
+    const cnn_panel last = cnn_panel_at(&s->panels, hi - 1);
+    const int64_t end = last.first + last.cols, most = CNN_SUMS / cnn_panel_cols() / s->m * cnn_panel_cols();
+    piece_t p = piece_of(s, lo);
+    const int64_t width = cnn_min(end - p.panel.first, most);
+    for (; p.e.first < end; p.e.first += width, p.b += width) {
+        p.e.cols = cnn_min(width, end - p.e.first);
         for (int64_t i = 0; i < s->m; i++)
             start_sums(&p.e, s->sums + i * width);
         for (int64_t k = 0; k < s->kc; k += TOGETHER)
@@ -185,14 +196,16 @@ static void stream_part(const cnn_strip *s, int64_t lo, int64_t hi)
 /* One part of the sum. */
 static void sweep_part(const cnn_strip *s, int64_t lo, int64_t hi)
 {
-    const int64_t cols = cnn_panel_cols(), in_place = s->b_step ? cnn_min(hi, cnn_panels_in_place(s->n)) : lo;
+    const int64_t in_place = s->b_step ? cnn_min(hi, cnn_panels_in_place(s->panels.n)) : lo, most = cnn_panel_cols();
     if (lo < in_place) {
         stream_part(s, lo, in_place);
         lo = in_place;
     }
-    for (; s->m == 1 && lo + CNN_ROW_PANELS <= cnn_min(hi, s->n / cols); lo += CNN_ROW_PANELS) {
+    for (; s->m == 1 && lo + CNN_ROW_PANELS <= hi; lo += CNN_ROW_PANELS) {
         const piece_t p = piece_of(s, lo);
-        cnn_k->tile_row(s->runs, s->run, s->kc, s->rows[0], s->a_step, p.b, cols * s->depth, s->c[0], &p.e);
+        if (cnn_panel_at(&s->panels, lo + CNN_ROW_PANELS - 1).cols < most)
+            break;
+        cnn_k->tile_row(s->runs, s->run, s->kc, s->rows[0], s->a_step, p.b, most * s->depth, s->c[0], &p.e);
     }
     for (int64_t j = lo; j < hi; j++)
         sweep_panel(s, j, s->b_step ? NULL : after(s, j, lo, hi));

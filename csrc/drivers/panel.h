@@ -1,9 +1,9 @@
 /* The matrix product's frame, shared by matmul and convolution: B as packed panels, rows of A and C as pointers,
  * tiles swept over a strip of rows.
  *
- * A packed matrix of `rows` x `cols` is a sequence of panels of nv_max vectors of columns (the last one narrower,
- * rounded up to whole vectors and filled with zeros), each panel [rows][its columns]. Every full panel lies `panel_cols
- * * rows` floats after the one before. */
+ * A packed matrix of `rows` x `cols` is a sequence of panels, each [rows][its columns]. The columns, rounded up to whole
+ * vectors and filled with zeros, are cut into as few panels of at most nv_max vectors as there can be, and these into
+ * nearly equal ones, the wider first: tiles of one vector reach three quarters of the rate of others. */
 #ifndef CNN_PANEL_H
 #define CNN_PANEL_H
 
@@ -13,15 +13,27 @@
 
 #include <string.h>
 
-/* Panel j of a matrix with n columns. */
+/* How n columns are cut: the first `wide` panels of nv vectors each, the others of one vector less. */
+typedef struct cnn_panels {
+    int64_t n, count, wide;
+    int nv;
+} cnn_panels;
+
+int64_t cnn_panel_cols(void); /* of the widest panel there can be */
+int64_t cnn_panel_count(int64_t n);
+cnn_panels cnn_panels_of(int64_t n);
+
 typedef struct cnn_panel {
     int64_t first, cols; /* its columns */
     int nv;              /* vectors that hold them */
 } cnn_panel;
 
-int64_t cnn_panel_cols(void);
-int64_t cnn_panel_count(int64_t n);
-cnn_panel cnn_panel_at(int64_t j, int64_t n);
+static inline cnn_panel cnn_panel_at(const cnn_panels *p, int64_t j)
+{
+    const int nv = p->nv - (j >= p->wide);
+    const int64_t first = (j * p->nv - cnn_max(0, j - p->wide)) * cnn_k->vl;
+    return (cnn_panel){first, cnn_min((int64_t)nv * cnn_k->vl, p->n - first), nv};
+}
 
 /* Panels that a plain matrix is read for as it lies: all but the last, and that too if its columns fill its vectors. And
  * the columns of those. */
@@ -49,7 +61,7 @@ typedef struct cnn_strip {
     int64_t b_step;    /* ... and the last one, if it is not among them, from b_narrow, packed */
     const float *b_narrow;
     float *sums; /* of a plain B: room for CNN_SUMS floats */
-    int64_t n;
+    cnn_panels panels;
     const float *bias;
     int64_t act;
     double alpha, beta;
@@ -68,14 +80,8 @@ static inline void cnn_fetch(cnn_epilogue *e, const float *next, int64_t width, 
     e->next_step = cnn_ceil_div(width * (int64_t)sizeof(float), tiles);
 }
 
-/* m rows are cut into tiles of nearly equal height, the higher ones first: how many, and rows [*lo, *hi) of tile i. */
+/* m rows are cut into tiles of nearly equal height, the higher ones first: how many. */
 int64_t cnn_tile_count(int64_t m, int nv);
-
-static inline void cnn_tile_at(int64_t i, int64_t tiles, int64_t m, int64_t *lo, int64_t *hi)
-{
-    *lo = i * (m / tiles) + cnn_min(i, m % tiles);
-    *hi = *lo + m / tiles + (i < m % tiles);
-}
 
 /* All tiles of m rows and one panel of nv vectors; arguments as those of cnn_tile_fn. */
 void cnn_tiles(int nv, int64_t m, int64_t runs, const int64_t *run, int64_t kc, const float *const *rows,

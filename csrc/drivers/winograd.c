@@ -15,7 +15,8 @@ typedef struct {
     int in, positions;
     int64_t tiles_h, tiles_w, tiles; /* of one frame, of all */
     int64_t most, blocks;            /* tiles of a block */
-    int64_t panel_cols;              /* filters of a panel, or of a band that is transformed in the run */
+    cnn_panels panels;
+    int64_t panel_cols;              /* filters of a panel at most, or of a band that is transformed in the run */
     int64_t cols, bands;             /* filters of a band, and bands */
     int64_t v_step, m_step;          /* floats from one position to the next; padded, so that they do not alias */
 } cut_t;
@@ -34,6 +35,7 @@ static cut_t cut_of(const cnn_winograd *g, int threads)
     const int64_t tile_bytes = 4 * t.positions * (g->depth + BLOCK_COLS);
     t.most = cnn_max(1, cnn_min(t.tiles, cnn_max(TILES_MIN, BLOCK_BYTES / tile_bytes)));
     t.blocks = cnn_ceil_div(t.tiles, t.most);
+    t.panels = cnn_panels_of(g->k);
     t.panel_cols = g->in_bands ? cnn_winograd_band_cols() : cnn_panel_cols();
     for (t.cols = g->in_bands ? t.panel_cols : BLOCK_COLS; t.cols > t.panel_cols; t.cols /= 2)
         if (t.cols / 2 < g->k && !leaves_idle(t.blocks * cnn_ceil_div(g->k, t.cols), threads))
@@ -114,6 +116,8 @@ static void open_scratch(const cnn_winograd *g, const cut_t *t, const scratch_t 
 
 static cnn_panel panel_of(const cnn_winograd *g, const cut_t *t, int64_t j)
 {
+    if (!g->in_bands)
+        return cnn_panel_at(&t->panels, j);
     const int64_t first = j * t->panel_cols, cols = cnn_min(t->panel_cols, g->k - first);
     return (cnn_panel){first, cols, (int)cnn_ceil_div(cols, cnn_k->vl)};
 }
@@ -138,7 +142,7 @@ static void fetch_after(const cnn_winograd *g, const cut_t *t, const scratch_t *
 {
     const int64_t following = hi * t->panel_cols < g->k ? hi : 0;
     if (g->in_bands) {
-        cnn_fetch(e, cnn_winograd_band_part(g, following * t->panel_cols, position, t->positions),
+        cnn_fetch(e, cnn_winograd_band_part(g, panel_of(g, t, following).first, position, t->positions),
                   cnn_ceil_div(9 * t->cols, t->positions), tiles);
         return;
     }
@@ -202,14 +206,16 @@ void cnn_winograd_run(const cnn_winograd *g, const float *x, float *y, const cnn
     while (lo < hi) { /* the thread's share of block x band */
         const int64_t block = lo / bands, first = lo % bands, last = cnn_min(bands, first + hi - lo);
         int64_t tile0, tile1;
-        cnn_tile_at(block, t.blocks, t.tiles, &tile0, &tile1);
+        cnn_part_at(block, t.blocks, t.tiles, &tile0, &tile1);
         transform_in(g, &t, x, tile0, tile1, s.v, s.zeros);
         for (int64_t j = first; j < last; j++) {
-            const int64_t panels = cnn_min((j + 1) * in_band, all_panels), cols = cnn_min(t.cols, g->k - j * t.cols);
+            const int64_t panels = cnn_min((j + 1) * in_band, all_panels);
+            const cnn_panel low = panel_of(g, &t, j * in_band), high = panel_of(g, &t, panels - 1);
+            const int64_t cols = high.first + high.cols - low.first;
             if (g->in_bands)
-                cnn_winograd_transform_band(g, j * t.cols, cols, s.filters, filter_step(g, panel_of(g, &t, j)));
+                cnn_winograd_transform_band(g, low.first, cols, s.filters, filter_step(g, low));
             multiply(g, &t, &s, j * in_band, panels, tile1 - tile0);
-            transform_out(g, &t, j * t.cols, cols, tile0, tile1, s.m, y);
+            transform_out(g, &t, low.first, cols, tile0, tile1, s.m, y);
         }
         lo += last - first;
     }

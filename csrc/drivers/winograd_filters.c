@@ -40,10 +40,11 @@ void cnn_winograd_pack(int size, int64_t t, int64_t c, int64_t k, const float *w
                        const cnn_team *team)
 {
     const int64_t of_frame = turned ? k : c, rows = t * of_frame, blocks = rows / LANES;
+    const cnn_panels panels = cnn_panels_of(turned ? c : k);
     int64_t lo, hi;
-    cnn_team_range(team, cnn_panel_count(turned ? c : k) * blocks, &lo, &hi);
+    cnn_team_range(team, panels.count * blocks, &lo, &hi);
     for (int64_t u = lo; u < hi; u++) {
-        const cnn_panel panel = cnn_panel_at(u / blocks, turned ? c : k);
+        const cnn_panel panel = cnn_panel_at(&panels, u / blocks);
         const int64_t row = u % blocks * LANES, at = row / of_frame, frame = turned ? t - 1 - at : at;
         float *out = packed + panel.first * rows * (size + 2) * (size + 2) + row * panel.nv * cnn_k->vl;
         (turned ? pack_turned : pack_rows)(size, c, k, w + frame * 9 * c * k, row % of_frame, panel, rows, out);

@@ -14,7 +14,7 @@ typedef struct {
     int64_t tiles_h, tiles_w, tiles, most; /* tiles of one frame, of all, of a block */
     int64_t v_step, z_step;                /* floats from one position to the next; padded, so that they do not alias */
     int64_t sums, v, z;                    /* floats of the sums, of V, of Z */
-    int64_t whole;                         /* filters in panels of full width */
+    cnn_panels panels;                     /* of the filters */
 } cut_t;
 
 static cut_t cut_of(const cnn_winograd *g)
@@ -28,7 +28,7 @@ static cut_t cut_of(const cnn_winograd *g)
     t.sums = POSITIONS * g->depth * k;
     t.v = POSITIONS * t.v_step;
     t.z = POSITIONS * t.z_step;
-    t.whole = g->k / cnn_panel_cols() * cnn_panel_cols();
+    t.panels = cnn_panels_of(g->k);
     return t;
 }
 
@@ -38,18 +38,18 @@ size_t cnn_winograd_weights_shared_bytes(const cnn_winograd *g)
     return (size_t)(t.sums + t.v + t.z) * sizeof(float);
 }
 
-/* The 4 x 4 cells of dy for tile i of the block: filters in full panels, then those of the narrower last one. */
+/* The 4 x 4 cells of dy for tile i of the block: filters in the wider panels, then those in the others. */
 static void transform_gradient(const cnn_winograd *g, const cut_t *t, const float *cells[SIZE * SIZE], int64_t i,
                                float *z)
 {
-    const int64_t width = cnn_panel_cols(), rest = g->k - t->whole;
-    if (t->whole > 0)
-        cnn_k->winograd_gradient_4(t->whole, width, t->most * width, cells, z + i * width, t->z_step);
-    if (rest == 0)
+    const int64_t width = (int64_t)t->panels.nv * cnn_k->vl, narrow = width - cnn_k->vl, wide = t->panels.wide * width;
+    cnn_k->winograd_gradient_4(wide, width, t->most * width, cells, z + i * width, t->z_step);
+    if (wide == g->k)
         return;
     for (int cell = 0; cell < SIZE * SIZE; cell++)
-        cells[cell] += t->whole;
-    cnn_k->winograd_gradient_4(rest, rest, rest, cells, z + t->whole * t->most + i * rest, t->z_step);
+        cells[cell] += wide;
+    cnn_k->winograd_gradient_4(g->k - wide, narrow, t->most * narrow, cells, z + wide * t->most + i * narrow,
+                               t->z_step);
 }
 
 /* Tiles [lo, hi), counted from the block's first. */
@@ -112,12 +112,11 @@ static float *sums_of(const cnn_winograd *g, cnn_panel panel, const cnn_team *te
 static void sum_products(const cnn_winograd *g, const cut_t *t, const scratch_t *s, int64_t m, const float *z,
                          int first_block, const cnn_team *team)
 {
-    const int64_t panels = cnn_panel_count(g->k);
     int64_t lo, hi;
-    cnn_team_range(team, POSITIONS * panels, &lo, &hi);
+    cnn_team_range(team, POSITIONS * t->panels.count, &lo, &hi);
     for (int64_t u = lo; u < hi; u++) {
-        const int64_t position = u / panels;
-        const cnn_panel panel = cnn_panel_at(u % panels, g->k);
+        const int64_t position = u / t->panels.count;
+        const cnn_panel panel = cnn_panel_at(&t->panels, u % t->panels.count);
         const int64_t width = (int64_t)panel.nv * cnn_k->vl;
         accumulate(g, s, width, m, position * t->v_step, z + position * t->z_step + panel.first * t->most,
                    sums_of(g, panel, team) + position * g->depth * width, first_block);
@@ -128,9 +127,9 @@ static void sum_products(const cnn_winograd *g, const cut_t *t, const scratch_t 
 static void transform_back(const cnn_winograd *g, const cut_t *t, float *dw, const cnn_team *team)
 {
     int64_t lo, hi;
-    cnn_team_range(team, cnn_panel_count(g->k) * g->depth, &lo, &hi);
+    cnn_team_range(team, t->panels.count * g->depth, &lo, &hi);
     for (int64_t u = lo; u < hi; u++) {
-        const cnn_panel panel = cnn_panel_at(u / g->depth, g->k);
+        const cnn_panel panel = cnn_panel_at(&t->panels, u / g->depth);
         const int64_t width = (int64_t)panel.nv * cnn_k->vl, row = u % g->depth;
         float *out = dw + (row / g->c * 9 * g->c + row % g->c) * g->k + panel.first;
         if (t->tiles == 0)
