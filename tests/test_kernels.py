@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cnnengine import _native as native
-from cnnengine.core.codes import UNARY
+from cnnengine.core.codes import BINARY, UNARY
 from cnnengine.core.naming import without_prefix
 from cnnengine.ops.conv_algorithm import DIRECT
 from cnnengine.reference import IMPLEMENTATIONS
@@ -108,6 +108,51 @@ def test_a_depthwise_block_has_the_bits_of_its_three_convolutions(isa, case):
         weights[part], f = packed, f | {f"{part}_packed": 1}
         inputs = [x, weights["expand"], expand_bias, w, bias, weights["project"], project_bias, addend]
         assert_same_bits(run_native("depthwise_block_fwd", Case(case.id, f, inputs, case.outputs), 2)[0], y)
+
+
+FAR = 4 << 20  # floats of a result that goes past the caches (csrc/drivers/far.h)
+COLS = 48
+
+
+def _far_cases():
+    """Operations on `rows` rows of COLS columns: fields, then how many inputs and which of them are vectors."""
+    shape = {"ndim": 2, "stride_a": [COLS, 1]}
+    norm = {"c": COLS, "training": 0, "epsilon": 1e-3, "alpha": 0.0, "beta": 0.0}
+    unary = {"alpha": 0.0, "beta": 0.0}
+    vectors = [False, True, True, True, True, False]
+    return {
+        "unary_fwd": (lambda n: {"count": n * COLS, "func": UNARY["relu"], **unary}, [False]),
+        "unary_bwd": (lambda n: {"count": n * COLS, "func": UNARY["tanh"], **unary}, [None, False, False]),
+        "binary": (
+            lambda n: {"func": BINARY["add"], "dims": [n, COLS], "stride_b": [COLS, 1], **shape},
+            [False, False],
+        ),
+        "batch_norm_fwd": (lambda n: {"rows": n, "act": UNARY["relu"], **norm}, vectors),
+        "batch_norm_bwd": (lambda n: {"rows": n, "act": 0, **norm}, [False, False, True, True, True]),
+    }
+
+
+@pytest.mark.parametrize("op", _far_cases())
+def test_results_larger_than_the_caches_have_the_bits_of_small_ones(isa, op):
+    fields, inputs = _far_cases()[op]
+    rows, first = FAR // COLS + 5, FAR // COLS // 2 + 1
+    rng = np.random.default_rng(0)
+    whole = [
+        None if is_vector is None else rng.uniform(0.5, 2.0, (COLS,) if is_vector else (rows, COLS)).astype(np.float32)
+        for is_vector in inputs
+    ]
+    small = np.empty((rows, COLS), np.float32)
+    for part in (slice(0, first), slice(first, rows)):
+        given = [x if is_vector is not False else x[part] for x, is_vector in zip(whole, inputs, strict=True)]
+        vectors = [np.empty(COLS, np.float32) for _ in range(2 * (op == "batch_norm_bwd"))]
+        native.call(op, fields(part.stop - part.start), given, [small[part], *vectors])
+    for threads, start in product((1, 3), (0, 1)):  # also where no vector is aligned
+        out = np.full(rows * COLS + 16, np.nan, np.float32)
+        vectors = [np.empty(COLS, np.float32) for _ in range(2 * (op == "batch_norm_bwd"))]
+        native.call(op, fields(rows), whole, [out[start : start + rows * COLS], *vectors], threads=threads)
+        assert_same_bits(out[start : start + rows * COLS].reshape(rows, COLS), small)
+        assert np.isnan(out[:start]).all()
+        assert np.isnan(out[start + rows * COLS :]).all()
 
 
 def _sample(case, names, field, i, axis=0):

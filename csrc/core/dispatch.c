@@ -4,6 +4,8 @@
 
 const cnn_kernels *cnn_k = &cnn_kernels_generic;
 
+int cnn_stores_far = 0;
+
 static const cnn_kernels *const levels[] = {
     &cnn_kernels_generic,
 #ifdef CNN_X86
@@ -47,5 +49,8 @@ int cnn_isa_use(int level)
     if (level < 0 || level >= cnn_isa_count() || !cnn_isa_available(level))
         return -1;
     cnn_k = levels[level];
+#ifdef CNN_X86
+    cnn_stores_far = __builtin_cpu_is("amd"); /* where it was measured */
+#endif
     return 0;
 }

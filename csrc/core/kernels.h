@@ -81,6 +81,7 @@ extern const cnn_kernels cnn_kernels_avx2, cnn_kernels_avx512;
 #endif
 
 extern const cnn_kernels *cnn_k; /* the table in use */
+extern int cnn_stores_far;       /* whether stores past the caches gain on this CPU */
 
 /* ISA levels from the lowest: their names, whether this CPU has them, and taking one into use (0: done). */
 int cnn_isa_count(void);

@@ -7,6 +7,7 @@
 
 #include "core/kernels.h"
 #include "core/team.h"
+#include "drivers/far.h"
 #include "drivers/integers.h"
 
 enum { WIDE = 64, BLOCK_FLOATS = 32768, BLOCK_ROWS_MIN = 32, BLOCK_ROWS_MAX = 1024, CHUNK_FLOATS = 4096, PIECE = 16 };
@@ -105,17 +106,32 @@ static double scale_of(const cnn_batch_norm *d, const float *var, const float *g
     return (gamma ? gamma[i] : 1.0) / __builtin_sqrt(var[i] + d->epsilon);
 }
 
-/* `rows` rows of `cols` columns, a piece at a time so that the activation finds it in the cache. */
+/* Whether the result goes past the caches. A row of it then fits a piece or two. */
+static int is_far(const cnn_batch_norm *d, int64_t cols)
+{
+    return cols <= CHUNK_FLOATS && cnn_is_far(d->rows * d->c);
+}
+
+/* Rows that are made together of a result that is far, or of at most so many floats. */
+static int64_t rows_together(int far, int64_t most, int64_t cols, int64_t rows)
+{
+    return cnn_limited(cnn_far_part(far, most) / cnn_max(cols, 1), 1, cnn_max(rows, 1));
+}
+
+/* `rows` rows of `cols` columns, some at a time so that the activation finds them in the cache. */
 static void normalize(const cnn_batch_norm *d, int64_t rows, int64_t cols, const float *x, const float *mean,
                       const float *scale, const float *shift, const float *addend, float *y)
 {
-    int64_t step = cnn_limited(CHUNK_FLOATS / (cols > 0 ? cols : 1), 1, rows > 0 ? rows : 1);
+    const int far = is_far(d, cols);
+    const int64_t step = rows_together(far, CHUNK_FLOATS, cols, rows);
+    float piece[CHUNK_FLOATS];
     for (int64_t j = 0; j < rows; j += step) {
-        int64_t n = rows - j < step ? rows - j : step;
-        float *out = y + j * cols;
+        const int64_t n = cnn_min(rows - j, step);
+        float *out = cnn_far_out(far, piece, y + j * cols);
         cnn_k->batch_norm_fwd(n, cols, x + j * cols, mean, scale, shift, addend ? addend + j * cols : NULL, out);
         if (d->act != 0)
             cnn_k->unary_fwd(d->act, n * cols, (float)d->alpha, (float)d->beta, out, out);
+        cnn_far_done(far, n * cols, piece, y + j * cols);
     }
 }
 
@@ -198,6 +214,20 @@ static void join_bwd(const cnn_batch_norm *d, const plan_t *p, const bwd_t *w, v
     }
 }
 
+/* dx of `rows` rows of `cols` columns. */
+static void write_dx(const cnn_batch_norm *d, const bwd_t *w, int64_t rows, int64_t cols, const float *x,
+                     const float *dy, float *dx)
+{
+    const int far = is_far(d, cols);
+    const int64_t step = rows_together(far, rows * cols, cols, rows);
+    float piece[CHUNK_FLOATS];
+    for (int64_t j = 0; j < rows; j += step) {
+        const int64_t n = cnn_min(rows - j, step), at = j * cols;
+        cnn_k->batch_norm_bwd_dx(n, cols, x + at, dy + at, w->mean, w->a, w->b, w->e, cnn_far_out(far, piece, dx + at));
+        cnn_far_done(far, n * cols, piece, dx + at);
+    }
+}
+
 static void batch_norm_bwd(const void *desc, void *const *buf, cnn_team *team)
 {
     const cnn_batch_norm *d = desc;
@@ -224,10 +254,10 @@ static void batch_norm_bwd(const void *desc, void *const *buf, cnn_team *team)
     cnn_team_range(team, p.blocks, &lo, &hi);
     for (int64_t b = hi - 1; b >= lo; b--) { /* what was read last is still near */
         int64_t at = b * p.block_rows * p.cols;
-        cnn_k->batch_norm_bwd_dx(rows_of_block(&p, b), p.cols, x + at, dy + at, w.mean, w.a, w.b, w.e, dx + at);
+        write_dx(d, &w, rows_of_block(&p, b), p.cols, x + at, dy + at, dx + at);
     }
     if (team->id == team->size - 1 && p.rest > 0)
-        cnn_k->batch_norm_bwd_dx(1, p.rest, x + done, dy + done, w.mean, w.a, w.b, w.e, dx + done);
+        write_dx(d, &w, 1, p.rest, x + done, dy + done, dx + done);
 }
 
 static cnn_workspace bwd_workspace(const void *desc)

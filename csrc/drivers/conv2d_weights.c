@@ -20,15 +20,15 @@ enum {
 
 typedef struct {
     cnn_window win;
-    int64_t groups, kg, k;       /* groups, filters of a group and of all */
-    int64_t runs, kc;            /* values of a window that lie together in x: those of a row of taps, or of one tap */
-    int64_t blocks;              /* of a group */
-    cnn_panels panels;           /* of a group's filters */
-    int64_t band, bands;         /* panels of a band, and bands */
-    int64_t tiles;               /* of a block in a panel */
-    int by_panels;               /* threads share the panels, and pack their own, instead of rows and pixels */
-    int64_t lines, strips;       /* output rows of a strip, and strips */
-    int copied;                  /* whether rows are read from a copy of the strip, cut so: */
+    int64_t groups, kg, k; /* groups, filters of a group and of all */
+    int64_t runs, kc;      /* values of a window that lie together in x: those of a row of taps, or of one tap */
+    int64_t blocks;        /* of a group */
+    cnn_panels panels;     /* of a group's filters */
+    int64_t band, bands;   /* panels of a band, and bands */
+    int64_t tiles;         /* of a block in a panel */
+    int by_panels;         /* threads share the panels, and pack their own, instead of rows and pixels */
+    int64_t lines, strips; /* output rows of a strip, and strips */
+    int copied;            /* whether rows are read from a copy of the strip, cut so: */
     cnn_window_strip cut;
 } weights_t;
 

@@ -3,6 +3,7 @@
 
 #include "core/kernels.h"
 #include "core/team.h"
+#include "drivers/far.h"
 #include "drivers/walk.h"
 
 enum { GRAIN = 1024, TILE = 1024, LONG_ROW = 256 };
@@ -11,32 +12,45 @@ static void unary_fwd(const void *desc, void *const *buf, cnn_team *team)
 {
     const cnn_unary *d = desc;
     const float *x = buf[0];
-    float *y = buf[1];
+    float *y = buf[1], piece[CNN_FAR_PIECE];
+    const int far = cnn_is_far(d->count);
     int64_t lo, hi;
     cnn_team_range_grain(team, d->count, GRAIN, &lo, &hi);
-    cnn_k->unary_fwd(d->func, hi - lo, (float)d->alpha, (float)d->beta, x + lo, y + lo);
+    for (int64_t n; lo < hi; lo += n) {
+        n = cnn_far_part(far, hi - lo);
+        cnn_k->unary_fwd(d->func, n, (float)d->alpha, (float)d->beta, x + lo, cnn_far_out(far, piece, y + lo));
+        cnn_far_done(far, n, piece, y + lo);
+    }
 }
 
 static void unary_bwd(const void *desc, void *const *buf, cnn_team *team)
 {
     const cnn_unary *d = desc;
     const float *x = buf[0], *y = buf[1], *dy = buf[2];
-    float *dx = buf[3];
+    float *dx = buf[3], piece[CNN_FAR_PIECE];
+    const int far = cnn_is_far(d->count);
     int64_t lo, hi;
     cnn_team_range_grain(team, d->count, GRAIN, &lo, &hi);
-    cnn_k->unary_bwd(d->func, hi - lo, (float)d->alpha, (float)d->beta, x ? x + lo : NULL, y ? y + lo : NULL, dy + lo,
-                     dx + lo);
+    for (int64_t n; lo < hi; lo += n) {
+        n = cnn_far_part(far, hi - lo);
+        cnn_k->unary_bwd(d->func, n, (float)d->alpha, (float)d->beta, x ? x + lo : NULL, y ? y + lo : NULL, dy + lo,
+                         cnn_far_out(far, piece, dx + lo));
+        cnn_far_done(far, n, piece, dx + lo);
+    }
 }
 
 /* Rows long enough for a call each. */
 static void binary_rows(int64_t func, const cnn_walk *w, int64_t lo, int64_t hi, const float *a, const float *b,
                         float *y)
 {
+    const int far = cnn_is_far(w->count);
+    float piece[CNN_FAR_PIECE];
     int64_t last = w->ndim - 1;
     for (int64_t i = lo, run; i < hi; i += run) {
-        run = cnn_walk_run(w, i, hi - i);
+        run = cnn_walk_run(w, i, cnn_far_part(far, hi - i));
         cnn_k->binary(func, run, w->stride[0][last], w->stride[1][last], a + cnn_walk_offset(w, 0, i),
-                      b + cnn_walk_offset(w, 1, i), y + i);
+                      b + cnn_walk_offset(w, 1, i), cnn_far_out(far, piece, y + i));
+        cnn_far_done(far, run, piece, y + i);
     }
 }
 

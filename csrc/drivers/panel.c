@@ -18,7 +18,8 @@ int64_t cnn_panel_count(int64_t n)
 
 cnn_panels cnn_panels_of(int64_t n)
 {
-    const int64_t vectors = cnn_ceil_div(n, cnn_k->vl), count = cnn_panel_count(n), uneven = count ? vectors % count : 0;
+    const int64_t vectors = cnn_ceil_div(n, cnn_k->vl), count = cnn_panel_count(n),
+                  uneven = count ? vectors % count : 0;
     return (cnn_panels){n, count, uneven ? uneven : count, (int)cnn_ceil_div(vectors, cnn_max(count, 1))};
 }
 

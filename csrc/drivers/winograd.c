@@ -16,9 +16,9 @@ typedef struct {
     int64_t tiles_h, tiles_w, tiles; /* of one frame, of all */
     int64_t most, blocks;            /* tiles of a block */
     cnn_panels panels;
-    int64_t panel_cols;              /* filters of a panel at most, or of a band that is transformed in the run */
-    int64_t cols, bands;             /* filters of a band, and bands */
-    int64_t v_step, m_step;          /* floats from one position to the next; padded, so that they do not alias */
+    int64_t panel_cols;     /* filters of a panel at most, or of a band that is transformed in the run */
+    int64_t cols, bands;    /* filters of a band, and bands */
+    int64_t v_step, m_step; /* floats from one position to the next; padded, so that they do not alias */
 } cut_t;
 
 /* Whether so few units cannot be shared evenly: of many, one more or less does not show. */

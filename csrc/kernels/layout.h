@@ -1,5 +1,17 @@
 /* Moving elements. */
+#include "simd/far.h"
 #include "simd/transpose.h"
+
+/* y = x, past the caches, but for what does not fill an aligned vector. */
+K(store_far)(int64_t n, const float *x, float *y)
+{
+    const int64_t unaligned = (int64_t)(-((uintptr_t)y / sizeof(float)) % CNN_VL);
+    const int64_t before = unaligned < n ? unaligned : n;
+    memcpy(y, x, (size_t)before * sizeof(float));
+    for (n -= before, x += before, y += before; n >= CNN_VL; n -= CNN_VL, x += CNN_VL, y += CNN_VL)
+        v_store_far(y, v_load(x));
+    memcpy(y, x, (size_t)n * sizeof(float));
+}
 
 /* y[j * y_step + i] = x[i * x_step + j] for a matrix of `rows` x `cols`, in squares; what is left over one by one. */
 K(transpose)(int64_t rows, int64_t cols, const float *x, int64_t x_step, float *y, int64_t y_step)

@@ -293,7 +293,7 @@ static void tile_row(int64_t runs, const int64_t *run, int64_t kc, const float *
 #if CNN_VL == 16
 TILES_TO_14(1) TILES_TO_14(2) TILES_TO_8(3) TILES_TO_6(4)
 #define CNN_TILE_TABLES                                                                                                \
-    .tile_row = tile_row, .nv_max = 4, .mr_max = {0, 9, 13, 8, 6},                                                    \
+    .tile_row = tile_row, .nv_max = 4, .mr_max = {0, 9, 13, 8, 6},                                                     \
     .tile = {{0}, {NAMES_14(1)}, {NAMES_14(2)}, {NAMES_8(3)}, {NAMES_6(4)}}
 #else
 #if CNN_VL == 8

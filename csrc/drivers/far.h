@@ -1,0 +1,36 @@
+/* Results larger than the caches. An ordinary store first reads the line it goes to from memory, a third of what an
+ * elementwise operation moves. So such results are made a piece at a time in scratch, which stays in L1, and stored from
+ * there past the caches; pieces are small, so that reading goes on beside it. On Zen 5 that takes 10 to 18 % less time for
+ * activations, sums and batch normalisation, 1 to 3 % for a step of ResNet-50 of batch 16. */
+#ifndef CNN_DRIVERS_FAR_H
+#define CNN_DRIVERS_FAR_H
+
+#include "core/kernels.h"
+#include "drivers/integers.h"
+
+enum { CNN_FAR_FLOATS = 4 << 20, CNN_FAR_PIECE = 256 };
+
+static inline int cnn_is_far(int64_t floats)
+{
+    return cnn_stores_far && floats >= CNN_FAR_FLOATS;
+}
+
+/* How many of the `left` floats to make next: a piece, or all if they are not far. */
+static inline int64_t cnn_far_part(int far, int64_t left)
+{
+    return far ? cnn_min(left, CNN_FAR_PIECE) : left;
+}
+
+/* Where to make those that go to y, and taking them there. */
+static inline float *cnn_far_out(int far, float *piece, float *y)
+{
+    return far ? piece : y;
+}
+
+static inline void cnn_far_done(int far, int64_t n, const float *piece, float *y)
+{
+    if (far)
+        cnn_k->store_far(n, piece, y);
+}
+
+#endif
