@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-enum { CNN_MAX_NV = 4, CNN_MAX_MR = 14, CNN_ROW_PANELS = 4 };
+enum { CNN_MAX_NV = 4, CNN_MAX_MR = 13, CNN_ROW_PANELS = 4 };
 
 /* Limits of a result, if any are given. */
 typedef struct cnn_bounds {

