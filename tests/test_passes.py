@@ -206,6 +206,7 @@ ABSORBED = {
     "padded_itself": (lambda x: conv2d(ops.pad(x, ((0, 0), (1, 0), (1, 1), (0, 0))), W, padding="same"), "conv2d_fwd"),
     "depthwise": (lambda x: depthwise2d(ops.pad(x, PADDED), DEPTHWISE, strides=(2, 2)), "depthwise2d_fwd"),
     "dilated": (lambda x: conv2d(ops.pad(x, ((0, 0), (4, 3), (0, 2), (0, 0))), W, dilation=(2, 2)), "conv2d_fwd"),
+    "pool": (lambda x: ops.max_pool(ops.pad(ops.relu(x), PADDED), 3, 2), "unary_fwd max_pool2d_fwd"),
     "row": (lambda x: ops.conv(ops.pad(x[:, 0], ((0, 0), (1, 1), (0, 0))), W[0]), "slice conv2d_fwd"),
 }  # fmt: skip
 
@@ -238,8 +239,34 @@ def test_padding_that_must_stay(name):
     check(absorb_padding, KEPT[name], "pad conv2d_fwd")
 
 
-def test_pooling_keeps_its_padding():
-    check(absorb_padding, lambda x: ops.max_pool(ops.pad(x, PADDED), 3, 2), "pad max_pool2d_fwd")
+POOLED = {
+    "of_negative_cells": (lambda x: ops.max_pool(ops.pad(x, PADDED), 3, 2), "pad max_pool2d_fwd"),
+    "that_counts_zeros": (
+        lambda x: ops.average_pool(ops.pad(ops.relu(x), PADDED), 3, 2),
+        "unary_fwd pad avg_pool2d_fwd",
+    ),
+    "of_ones": (
+        lambda x: ops.max_pool(ops.pad(ops.relu(x), PADDED, constant_values=1.0), 3, 2),
+        "unary_fwd pad max_pool2d_fwd",
+    ),
+    "with_windows_that_see_nothing": (
+        lambda x: ops.max_pool(ops.pad(ops.relu(x), ((0, 0), (3, 0), (0, 0), (0, 0))), 3, 2),
+        "unary_fwd pad max_pool2d_fwd",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_pooling_keeps_its_padding(name):
+    check(absorb_padding, *POOLED[name])
+
+
+def test_pooling_keeps_its_padding_in_training():
+    def step(tracer, x):
+        loss = ops.sum(ops.square(ops.max_pool(ops.pad(ops.relu(x), PADDED), 3, 2)))
+        return [loss, *gradients(tracer.graph, loss, [x])]
+
+    assert "pad" in names(drop_dead_code(absorb_padding(trace(step, specs_of([normal(2, 6, 5, 4)])).graph)))
 
 
 @pytest.mark.parametrize("layer", ["conv2d", "depthwise2d"])

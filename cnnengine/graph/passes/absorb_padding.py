@@ -1,42 +1,62 @@
-"""Zeros around an image become the border of the convolution that reads it.
+"""Zeros around an image become the border of the convolution or pooling that reads it.
 
 A convolution takes cells outside the image for zero anyway, so a padding node before it is a copy for nothing. Pooling
-takes them for absent, so it keeps its padding.
+takes them for absent: that makes no difference to a maximum over cells none of which is negative, behind a ReLU. Which
+cell has it is another matter, so where that is asked, in training, pooling keeps its padding.
 """
 
 from cnnengine.graph.graph import Node
 
 _READERS = ("conv2d_fwd", "conv2d_bwd_weights", "depthwise2d_fwd", "depthwise2d_bwd_weights")
+_NEVER_NEGATIVE = ("relu", "relu6", "sigmoid", "exp", "abs", "square", "softplus")
 
 
-def _padding_of(node):
-    """The node that pads the image a convolution reads with zeros, its spatial axes alone; or None."""
-    pad = node.inputs[0].node if node.op.name in _READERS else None
+def _reads_as_zero(node, image, users):
+    """Whether the node would take cells outside the image for zeros, to the same effect."""
+    if node.op.name != "max_pool2d_fwd":
+        return node.op.name in _READERS
+    maker = image.node
+    is_positive = maker is not None and maker.op.name == "unary_fwd" and maker.attrs["func"] in _NEVER_NEGATIVE
+    return is_positive and id(node.outputs[1]) not in users
+
+
+def _padding_of(node, users):
+    """The node that pads the image this one reads with zeros it does not need, its spatial axes alone; or None."""
+    pad = node.inputs[0].node if node.inputs and node.inputs[0] is not None else None
     if pad is None or pad.op.name != "pad" or pad.attrs["value"] != 0:
         return None
     ends = [pad.attrs[side][axis] for side in ("before", "after") for axis in (0, -1)]
-    return None if any(ends) else pad
+    return pad if not any(ends) and _reads_as_zero(node, pad.inputs[0], users) else None
+
+
+def _windows_of(node):
+    """Cells, strides, dilation and padding in front of a node's windows, each along all axes."""
+    rank = len(node.attrs["pq"])
+    if "size" in node.attrs:
+        return node.attrs["size"], node.attrs["strides"], (1,) * rank, node.attrs["pads"]
+    cells = node.attrs.get("w_shape") or node.inputs[1].shape
+    return cells, *(node.attrs["window"][i * rank : (i + 1) * rank] for i in range(3))
 
 
 def _widened(node, pad):
-    """The convolution's attrs with the padding as its own; None if a window would then see nothing of the image."""
-    shape, rank = pad.inputs[0].shape, len(node.attrs["pq"])
-    strides, dilation, pads = (node.attrs["window"][i * rank : (i + 1) * rank] for i in range(3))
+    """The node's attrs with the padding as its own; None if a window would then see nothing of the image."""
+    shape, (cells, strides, dilation, pads) = pad.inputs[0].shape, _windows_of(node)
     pads = tuple(own + more for own, more in zip(pads, pad.attrs["before"][1:-1]))
-    kernel = node.attrs.get("w_shape") or node.inputs[1].shape
-    for i in range(rank):
-        reach = (kernel[i] - 1) * dilation[i] + 1
-        if pads[i] >= reach or (node.attrs["pq"][i] - 1) * strides[i] - pads[i] >= shape[i + 1]:
+    for i, outputs in enumerate(node.attrs["pq"]):
+        reach = (cells[i] - 1) * dilation[i] + 1
+        if pads[i] >= reach or (outputs - 1) * strides[i] - pads[i] >= shape[i + 1]:
             return None
+    if "size" in node.attrs:
+        return node.attrs | {"pads": pads}
     attrs = node.attrs | {"window": (*strides, *dilation, *pads)}
     return attrs | {"x_shape": shape} if "x_shape" in attrs else attrs
 
 
 def absorb_padding(graph):
-    """The graph with paddings by zero taken into the convolutions that read them."""
-    out, table = [], {}
+    """The graph with paddings by zero taken into the nodes that read them."""
+    out, table, users = [], {}, graph.users()
     for node in graph.nodes:
-        pad = _padding_of(node)
+        pad = _padding_of(node, users)
         attrs = _widened(node, pad) if pad else None
         if attrs is None:
             out.append(node)
