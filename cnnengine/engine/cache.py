@@ -24,9 +24,10 @@ class ProgramCache:
         """The program for `key`, built by `build()` when there is none."""
         key = (CONFIG.backend, native.get_isa(), CONFIG.conv_algorithm, key)
         with self._lock:
-            if key in self._programs:
+            program = self._programs.get(key)
+            if program is not None:
                 self._programs.move_to_end(key)
-                return self._programs[key]
+                return program
             program = self._programs[key] = build()
             while len(self._programs) > self._limit:
                 self._programs.popitem(last=False)
