@@ -82,11 +82,19 @@
         COLS_4(FMA, r)                                                                                                 \
     }
 
-/* One step of the sum, with a line of what is wanted next. Where it goes on is hidden from gcc: it would advance the pointers to
+/* What is wanted next: two lines a step with AVX-512, as a product of few rows takes in more than one (the last layers of
+ * ResNet-50, whose weights come from memory: 10 % less time on Zen 5, half a per cent of the network). */
+#if CNN_VL == 16
+#define FETCH(next) __builtin_prefetch(next, 0, 2), __builtin_prefetch((next) + 64, 0, 2)
+#else
+#define FETCH(next) __builtin_prefetch(next, 0, 2)
+#endif
+
+/* One step of the sum, with a part of what is wanted next. Where it goes on is hidden from gcc: it would advance the pointers to
  * all rows instead of one number, and load the vectors of a later step too early for the registers. */
 #define ONE_STEP(MR, NV)                                                                                               \
     {                                                                                                                  \
-        __builtin_prefetch(next, 0, 2);                                                                                \
+        FETCH(next);                                                                                                   \
         B_##NV(LOAD_B) ROWS_##MR(STEP_##NV)                                                                            \
     }                                                                                                                  \
     at += a_step;                                                                                                      \
