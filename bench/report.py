@@ -66,7 +66,7 @@ def _share(info, machine, rows):
         return product / plain["info"]["gflops"] if plain else None
     shares = {
         "peak": product / machine["fma_peak"],
-        "copy": moved / machine["copy_bandwidth"],
+        "copy": moved / info["copy_bandwidth"],
         "l2": max(product / machine["fma_peak"], moved / machine["l2_bandwidth"]),
     }
     return shares[info["roof"]]

@@ -119,8 +119,10 @@ def _far_cases():
     shape = {"ndim": 2, "stride_a": [COLS, 1]}
     norm = {"c": COLS, "training": 0, "epsilon": 1e-3, "alpha": 0.0, "beta": 0.0}
     unary = {"alpha": 0.0, "beta": 0.0}
+    update = dict.fromkeys(("nesterov", "momentum", "beta1", "beta2", "rho", "epsilon"), 0)
     vectors = [False, True, True, True, True, False]
     return {
+        "assign": (lambda n: {"count": n * COLS, **update}, [False]),
         "unary_fwd": (lambda n: {"count": n * COLS, "func": UNARY["relu"], **unary}, [False]),
         "unary_bwd": (lambda n: {"count": n * COLS, "func": UNARY["tanh"], **unary}, [None, False, False]),
         "binary": (

@@ -5,6 +5,7 @@
 
 #include "core/kernels.h"
 #include "core/team.h"
+#include "drivers/far.h"
 
 enum { GRAIN = 1024 };
 
@@ -61,7 +62,10 @@ static void ema_update(const void *desc, void *const *buf, cnn_team *team)
 static void assign(const void *desc, void *const *buf, cnn_team *team)
 {
     SHARE;
-    memmove(FROM(1), FROM(0), (size_t)n * sizeof(float));
+    if (cnn_is_far(d->count))
+        cnn_k->store_far(n, FROM(0), FROM(1));
+    else
+        memmove(FROM(1), FROM(0), (size_t)n * sizeof(float));
 }
 
 static void assign_add(const void *desc, void *const *buf, cnn_team *team)
