@@ -311,6 +311,32 @@ cdef class Program:
             _raise_pending()
 
 
+cdef bint _fits(object array, tuple shape, object dtype):
+    cdef int i
+    if not isinstance(array, cnp.ndarray):
+        return False
+    cdef cnp.ndarray x = array
+    if not cnp.PyArray_IS_C_CONTIGUOUS(x) or cnp.PyArray_NDIM(x) != len(shape):
+        return False
+    for i in range(cnp.PyArray_NDIM(x)):
+        if cnp.PyArray_DIM(x, i) != shape[i]:
+            return False
+    return x.dtype is dtype or x.dtype == dtype
+
+
+def first_misfit(inputs, expected):
+    """The place of the first of `inputs` that is no contiguous array of its (shape, dtype); -1 if all are.
+
+    Raises ValueError for more or fewer inputs than expected.
+    """
+    if len(inputs) != len(expected):
+        raise ValueError(f"expected {len(expected)} inputs, received {len(inputs)}")
+    for i, (shape, dtype) in enumerate(expected):
+        if not _fits(inputs[i], shape, dtype):
+            return i
+    return -1
+
+
 def call(name, fields, inputs, outputs, threads=1):
     """Run one operation: a program of one step. Arrays must be contiguous and of the shapes the fields say."""
     refs, arrays = [], []

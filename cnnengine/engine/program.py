@@ -45,7 +45,7 @@ class NativeProgram:
     def __init__(self, graph, prepared=None):
         self.input_specs = [value.spec for value in graph.inputs]
         self.output_specs = [value.spec for value in graph.outputs]
-        self._input_dtypes = [np.dtype(STORAGE[spec.dtype]) for spec in self.input_specs]
+        self._inputs = [(spec.shape, np.dtype(STORAGE[spec.dtype])) for spec in self.input_specs]
         self._outputs = [(spec.shape, np.dtype(STORAGE[spec.dtype])) for spec in self.output_specs]
         self.written = [variable for node in graph.updates for variable in node.writes]
         self._idle = deque(maxlen=IDLE_ARENAS)  # each of its methods is atomic
@@ -167,10 +167,9 @@ class NativeProgram:
         Raises:
             ShapeError.
         """
-        for array, spec, dtype in zip(inputs, self.input_specs, self._input_dtypes, strict=True):
-            fits = isinstance(array, np.ndarray) and array.flags.c_contiguous and array.shape == spec.shape
-            if not fits or array.dtype != dtype:
-                raise ShapeError(f"Expected a contiguous array of {spec}. Received: {type(array)} {np.shape(array)}")
+        if (misfit := native.first_misfit(inputs, self._inputs)) >= 0:
+            array, spec = inputs[misfit], self.input_specs[misfit]
+            raise ShapeError(f"Expected a contiguous array of {spec}. Received: {type(array)} {np.shape(array)}")
         if outputs is None:
             outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
         threads = self.threads

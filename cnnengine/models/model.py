@@ -140,7 +140,7 @@ class Model(Trainer, Layer):
 
     def _as_inputs(self, inputs):
         """What a user passes as inputs as contiguous arrays of engine dtypes, and their specs. Raises DTypeError."""
-        leaves, arrays, specs = flatten(inputs), [], []
+        leaves, arrays, specs = [inputs] if isinstance(inputs, np.ndarray) else flatten(inputs), [], []
         for leaf, dtype in zip(leaves, self._input_dtypes(len(leaves))):
             x = np.asarray(leaf)
             if x.dtype.kind not in "bfiu":
@@ -170,7 +170,8 @@ class Model(Trainer, Layer):
             store = None if training else self._prepared
             return build_program(forward, specs, training, store), form[0]
 
-        return self._programs.get(("forward", self._mode_key(training), specs, repr(structure)), build)
+        form_key = None if structure is None else repr(structure)
+        return self._programs.get(("forward", self._mode_key(training), specs, form_key), build)
 
     def _build_now(self, specs, structure):
         """Make the weights of a model that was never called, from the shapes of its first inputs."""
@@ -183,7 +184,8 @@ class Model(Trainer, Layer):
 
     def _run(self, inputs, training):
         """Run on arrays: what `model(x)` returns."""
-        inputs = self._in_order(inputs)
+        if not isinstance(inputs, np.ndarray):
+            inputs = self._in_order(inputs)
         arrays, specs = self._as_inputs(inputs)
         program, form = self._forward_program(specs, form_of(inputs), training)
         outputs = program.run(arrays)
