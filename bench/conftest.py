@@ -15,23 +15,27 @@ SHORTEST_ROUND = 2e-4  # a round of a faster function calls it several times
 
 
 class Machine:
-    """The most this machine did in this run: GFLOP/s of multiply-adds in registers, GB/s of copying, and within L2.
+    """What this machine can do at most: GFLOP/s of multiply-adds in registers, GB/s of copying, and within L2.
 
-    All are taken again and again in between, as a moment in which another process ran would understate them. Copying
-    also counts as it was just now: the memory of a virtual machine is others' too, and its rate doubles and halves.
+    All are taken after each benchmark, which is compared with the better one of just before and just after: clocks
+    rise and fall within a run, and the memory of a virtual machine is others' too.
     """
 
-    fma_peak = 0.0
-    copy_bandwidth = 0.0
-    copy_now = 0.0
-    l2_bandwidth = 0.0
+    now = {}
+    best = {}
 
     @classmethod
     def look(cls, seconds=0.02, copies=4):
-        cls.fma_peak = max(cls.fma_peak, native.fma_peak(config.get_num_threads(), seconds))
-        cls.copy_now = measure.copy_bandwidth(copies)
-        cls.copy_bandwidth = max(cls.copy_bandwidth, cls.copy_now)
-        cls.l2_bandwidth = max(cls.l2_bandwidth, measure.l2_bandwidth(100))
+        cls.now = {
+            "fma_peak": native.fma_peak(config.get_num_threads(), seconds),
+            "copy_bandwidth": measure.copy_bandwidth(copies),
+            "l2_bandwidth": measure.l2_bandwidth(100),
+        }
+        cls.best = _better(cls.best, cls.now)
+
+
+def _better(one, other):
+    return {roof: max(one.get(roof, 0.0), rate) for roof, rate in other.items()}
 
 
 def pytest_configure(config):
@@ -57,11 +61,10 @@ def take(benchmark):
         rounds, iterations = _rounds(once if once > SLOW else measure.seconds(function), implementation)
         if benchmark.disabled:
             rounds, iterations = 1, 1
-        copied_before = Machine.copy_now
+        before = Machine.now
         benchmark.pedantic(function, rounds=rounds, iterations=iterations)
         Machine.look()
-        copied = max(copied_before, Machine.copy_now)
-        benchmark.extra_info.update(labels, implementation=implementation, copy_bandwidth=copied)
+        benchmark.extra_info.update(labels, implementation=implementation, **_better(before, Machine.now))
         if benchmark.stats is not None:
             fastest = benchmark.stats.stats.min
             amounts = {"gflops": flops, "gbytes": moved}
@@ -90,7 +93,5 @@ def pytest_benchmark_update_json(config, benchmarks, output_json):
         "isa": native.get_isa(),
         "threads": cnnengine.config.get_num_threads(),
         "numpy": np.__version__,
-        "fma_peak": Machine.fma_peak,
-        "copy_bandwidth": Machine.copy_bandwidth,
-        "l2_bandwidth": Machine.l2_bandwidth,
+        **Machine.best,
     }

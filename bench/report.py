@@ -3,8 +3,8 @@
 Targets are what is asked of the kernels (bench/targets.py), row by row; networks are training steps and predictions,
 products are what multiply-adds bind, moves are what memory binds. Without a choice all are printed.
 
-Of several runs on one machine the fastest time of each benchmark and the highest roofs count: what a neighbour
-disturbed in one run it leaves alone in another.
+Of several runs on one machine the fastest time of each benchmark counts, with the roofs measured beside it: what a
+neighbour disturbed in one run it leaves alone in another.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def read(paths):
         _take(rows, entry)
     rows = {group: row for group, row in rows.items() if "info" in row}
     for row in rows.values():
-        row["info"]["share"] = _share(row["info"], machine["cnnengine"], rows)
+        row["info"]["share"] = _share(row["info"], rows)
     return machine, list(rows.values())
 
 
@@ -58,16 +58,16 @@ def _take(rows, entry):
             row["info"] = info
 
 
-def _share(info, machine, rows):
+def _share(info, rows):
     """Part of its roof that a measurement reached; None where the roof is another measurement that was not taken."""
     product, moved = info.get("gflops", 0), info.get("gbytes", 0)
     if info["roof"] == "plain":
         plain = rows.get(info["beside"])
         return product / plain["info"]["gflops"] if plain else None
     shares = {
-        "peak": product / machine["fma_peak"],
+        "peak": product / info["fma_peak"],
         "copy": moved / info["copy_bandwidth"],
-        "l2": max(product / machine["fma_peak"], moved / machine["l2_bandwidth"]),
+        "l2": max(product / info["fma_peak"], moved / info["l2_bandwidth"]),
     }
     return shares[info["roof"]]
 
