@@ -166,7 +166,7 @@ def _norm(d, x, mean, var, gamma, beta, addend):
     return run
 
 
-def _norm_backward(d, x, dy, mean, var, gamma):
+def _norm_backward(d, x, dy, mean, var, gamma, beta):
     saved = _tensor(mean), 1 / torch.sqrt(_tensor(var) + d.epsilon)
     x, dy, gamma, mask = _rows(x), _rows(dy), _tensor(gamma), [True, True, True]
     return partial(aten.native_batch_norm_backward, dy, x, gamma, None, None, *saved, True, d.epsilon, mask)

@@ -130,7 +130,7 @@ def _far_cases():
             [False, False],
         ),
         "batch_norm_fwd": (lambda n: {"rows": n, "act": UNARY["relu"], **norm}, vectors),
-        "batch_norm_bwd": (lambda n: {"rows": n, "act": 0, **norm}, [False, False, True, True, True]),
+        "batch_norm_bwd": (lambda n: {"rows": n, "act": UNARY["relu"], **norm}, [False, False, True, True, True, True]),
     }
 
 

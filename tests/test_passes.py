@@ -12,6 +12,7 @@ from cnnengine.graph.passes import optimise
 from cnnengine.graph.passes.absorb_padding import absorb_padding
 from cnnengine.graph.passes.dead_code import drop_dead_code
 from cnnengine.graph.passes.fold_batch_norm import fold_batch_norm
+from cnnengine.graph.passes.fuse_activation_gradient import fuse_activation_gradient
 from cnnengine.graph.passes.fuse_epilogue import fuse_epilogue
 from cnnengine.graph.passes.join_depthwise_blocks import join_depthwise_blocks
 from cnnengine.graph.trace import trace
@@ -195,6 +196,41 @@ def test_in_training_only_activations_whose_derivative_reads_the_result(name, is
     assert (acts != [0]) == is_taken
     for one, other in zip(run64(fused, x), run64(plain, x), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+def _normalised_step(after, gamma=True):
+    """A training step through after(batch norm of x), with the gradients of x and of the parameters."""
+    scale, shift = Variable(np.abs(normal(4)) + 0.5), Variable(normal(4, seed=1))
+
+    def step(tracer, x):
+        z = x * 2.0
+        y = batch_normalise(z, *batch_stats(z), scale if gamma else None, shift, training=True)
+        loss = ops.sum(ops.square(after(y, z)))
+        return [loss, *gradients(tracer.graph, loss, [x, tracer.leaf(shift), *([tracer.leaf(scale)] if gamma else [])])]
+
+    return step
+
+
+@pytest.mark.parametrize(
+    ("after", "gamma", "is_taken"),
+    [
+        (lambda y, x: ops.relu(y), True, True),
+        (lambda y, x: ops.relu(y), False, True),
+        (lambda y, x: ops.relu6(y), True, True),
+        (lambda y, x: ops.tanh(y), True, False),
+        (lambda y, x: ops.relu(y + x), True, False),  # what passes also goes to the other side of the sum
+    ],
+    ids=["relu", "without_gamma", "relu6", "tanh", "sum"],
+)
+def test_gradient_of_an_activation_is_taken_by_that_of_its_normalisation(after, gamma, is_taken):
+    x = normal(2, 6, 5, 4)
+    plain, fused = (fuse_epilogue(trace(_normalised_step(after, gamma), specs_of([x])).graph) for _ in range(2))
+    fused = drop_dead_code(fuse_activation_gradient(fused))
+    assert names(plain).count("unary_bwd") - names(fused).count("unary_bwd") == is_taken
+    for one, other in zip(run64(fused, x), run64(plain, x), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+    for one, other in zip(run(fused, x)[1:], run(plain, x)[1:], strict=True):
+        assert_same_bits(one, other)
 
 
 # --- padding ----------------------------------------------------------------------------------------------------------

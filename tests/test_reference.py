@@ -131,8 +131,9 @@ def test_pool2d_gradients(f, inputs):
 
 @pytest.mark.parametrize(("f", "inputs"), _cases("batch_norm_bwd"))
 def test_batch_norm_gradients(f, inputs):
-    x, dy, mean, var, gamma = inputs
+    x, dy, mean, var, gamma, beta = inputs
     gamma = np.ones(f["c"]) if gamma is None else gamma
+    beta = np.zeros(f["c"]) if beta is None else beta
 
     def forward(x, gamma, beta):
         statistics = (mean, var)
@@ -142,8 +143,17 @@ def test_batch_norm_gradients(f, inputs):
 
     if f["training"]:
         mean, var = reference("batch_norm_stats", f, [x], mean.shape, var.shape)
-    beta = np.zeros(f["c"])
-    dx, dgamma, dbeta = reference("batch_norm_bwd", f, [x, dy, mean, var, gamma], x.shape, mean.shape, mean.shape)
+    given = [x, dy, mean, var, gamma, beta]
+    if f["act"]:  # has corners: the gradient is that of the plain one, of what passes
+        plain = {**f, "act": 0}
+        y = reference("batch_norm_fwd", plain, [x, mean, var, gamma, beta, None], x.shape)
+        passed = dy * ((y > 0) & (y < (6 if f["act"] == UNARY["relu6"] else np.inf)))
+        shapes = x.shape, mean.shape, mean.shape
+        expected = reference("batch_norm_bwd", plain, [x, passed, *given[2:]], *shapes)
+        for one, other in zip(reference("batch_norm_bwd", f, given, *shapes), expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+        return
+    dx, dgamma, dbeta = reference("batch_norm_bwd", f, given, x.shape, mean.shape, mean.shape)
     check_gradient(lambda x: forward(x, gamma, beta), x, dy, dx)
     check_gradient(lambda gamma: forward(x, gamma, beta), gamma, dy, dgamma)
     check_gradient(lambda beta: forward(x, gamma, beta), beta, dy, dbeta)

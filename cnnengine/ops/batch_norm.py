@@ -29,7 +29,7 @@ STATS = register(
 def _gradient(node, dy):
     x, mean, var, gamma, beta, _ = node.inputs
     attrs = {"epsilon": node.attrs["epsilon"], "training": node.attrs["training"]}
-    dx, dgamma, dbeta = bind(BATCH_NORM_BWD, [x, dy, mean, var, gamma], **attrs)
+    dx, dgamma, dbeta = bind(BATCH_NORM_BWD, [x, dy, mean, var, gamma, None], **attrs)
     return [dx, None, None, None if gamma is None else dgamma, None if beta is None else dbeta, None]
 
 

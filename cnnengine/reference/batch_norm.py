@@ -3,8 +3,11 @@
 Dims: x, y, dx, dy, addend (rows, c), all images and positions being rows; the others (c).
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 
+from cnnengine.core.codes import UNARY
 from cnnengine.reference.elementwise import activate
 
 __all__ = ["batch_norm_bwd", "batch_norm_fwd", "batch_norm_stats"]
@@ -29,9 +32,13 @@ def batch_norm_fwd(d, x, mean, var, gamma, beta, addend, y):
     y[...] = activate(d, result).reshape(y.shape)
 
 
-def batch_norm_bwd(d, x, dy, mean, var, gamma, dx, dgamma, dbeta):
-    """Gradients through the batch's own statistics if training = 1, else with constant statistics."""
+def batch_norm_bwd(d, x, dy, mean, var, gamma, beta, dx, dgamma, dbeta):
+    """Gradients through the batch's own statistics if training = 1, else with constant ones; first that of act."""
     x, dy = x.reshape(d.rows, d.c), dy.reshape(d.rows, d.c)
+    if d.act:
+        y = np.empty_like(x)
+        batch_norm_fwd(SimpleNamespace(**{**vars(d), "act": 0}), x, mean, var, gamma, beta, None, y)
+        dy = dy * ((y > 0) & (y < (6 if d.act == UNARY["relu6"] else np.inf)))
     scale = 1 / np.sqrt(var + d.epsilon)
     normalised = (x - mean) * scale
     dgamma[...] = (dy * normalised).sum(0)

@@ -12,6 +12,12 @@ typedef struct cnn_bounds {
     float low, high;
 } cnn_bounds;
 
+/* Where the gradient of a normalisation with limits passes: where (x - mean) * scale + shift lies between them. */
+typedef struct cnn_open {
+    const float *scale, *shift; /* one a column */
+    float low, high;
+} cnn_open;
+
 /* What happens to a tile of the product before it is stored, and what is fetched meanwhile. */
 typedef struct cnn_epilogue {
     int64_t first, cols;        /* columns [first, first + cols) of the rows c; cols < nv * vl on the last panel */

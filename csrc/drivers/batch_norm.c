@@ -7,6 +7,7 @@
 
 #include "core/kernels.h"
 #include "core/team.h"
+#include "drivers/activation.h"
 #include "drivers/far.h"
 #include "drivers/integers.h"
 
@@ -164,13 +165,41 @@ static cnn_workspace fwd_workspace(const void *desc)
 }
 
 typedef struct {
-    float *mean, *a, *b, *e, *partial; /* four rows of parameters as wide as a folded row, then the blocks' sums */
+    float *mean, *a, *b, *e, *shift, *partial; /* rows of parameters as wide as a folded row, then the blocks' sums */
+    cnn_open limits;
+    const cnn_open *open; /* those, or NULL without an activation */
 } bwd_t;
 
-static bwd_t bwd_parts(const plan_t *p, char *shared)
+enum { BWD_VECTORS = 5 };
+
+static void open_bwd(const cnn_batch_norm *d, const plan_t *p, char *shared, bwd_t *w)
 {
+    const cnn_bounds bounds = cnn_bounds_of(d->act);
     float *s = (float *)shared;
-    return (bwd_t){s, s + p->cols, s + 2 * p->cols, s + 3 * p->cols, s + 4 * p->cols};
+    *w = (bwd_t){s,   s + p->cols, s + 2 * p->cols, s + 3 * p->cols, s + 4 * p->cols, s + BWD_VECTORS * p->cols,
+                 {0}, NULL};
+    w->limits = (cnn_open){w->a, w->shift, bounds.low, bounds.high};
+    w->open = bounds.given ? &w->limits : NULL;
+}
+
+/* The thread's share of the parameters that are known before the sums are. */
+static void fill_bwd(const cnn_batch_norm *d, const plan_t *p, const bwd_t *w, void *const *buf, const cnn_team *team)
+{
+    const float *mean = buf[2], *var = buf[3], *gamma = buf[4], *beta = buf[5];
+    int64_t lo, hi;
+    cnn_team_range(team, p->cols, &lo, &hi);
+    for (int64_t i = lo; i < hi; i++) {
+        w->mean[i] = mean[i % d->c];
+        w->a[i] = (float)scale_of(d, var, gamma, i % d->c);
+        w->shift[i] = beta ? beta[i % d->c] : 0.0f;
+    }
+}
+
+/* What passes of dy at element `at`, in channel i. */
+static double passed(const bwd_t *w, const float *x, const float *dy, int64_t at, int64_t i)
+{
+    const float y = w->open ? (x[at] - w->mean[i]) * w->a[i] + w->shift[i] : 0.0f;
+    return !w->open || (y > w->open->low && y < w->open->high) ? dy[at] : 0.0;
 }
 
 /* The sums over the batch of channels [i, i + n), n <= PIECE. */
@@ -190,16 +219,16 @@ static void join_sums(const cnn_batch_norm *d, const plan_t *p, const bwd_t *w, 
     for (int64_t j = p->rows * p->fold; j < d->rows; j++)
         for (int64_t l = 0; l < n; l++) {
             int64_t at = j * d->c + i + l;
-            sum[l] += dy[at];
-            sum_x[l] += dy[at] * ((double)x[at] - mean[i + l]);
+            sum[l] += passed(w, x, dy, at, i + l);
+            sum_x[l] += passed(w, x, dy, at, i + l) * ((double)x[at] - mean[i + l]);
         }
 }
 
-/* dgamma, dbeta and dx = a dy + b (x - mean) + e of channels [i, i + n) from those sums. */
+/* dgamma, dbeta and, of dx = a dy + b (x - mean) + e, b and e of channels [i, i + n) from those sums. */
 static void join_bwd(const cnn_batch_norm *d, const plan_t *p, const bwd_t *w, void *const *buf, int64_t i, int64_t n)
 {
     const float *var = buf[3], *gamma = buf[4];
-    float *dgamma = buf[6], *dbeta = buf[7];
+    float *dgamma = buf[7], *dbeta = buf[8];
     double sum[PIECE], sum_x[PIECE], share = d->training && d->rows > 0 ? 1.0 / (double)d->rows : 0.0;
     join_sums(d, p, w, buf, i, n, sum, sum_x);
     for (int64_t l = 0; l < n; l++) {
@@ -207,7 +236,6 @@ static void join_bwd(const cnn_batch_norm *d, const plan_t *p, const bwd_t *w, v
         dgamma[i + l] = (float)(sum_x[l] * inverse);
         dbeta[i + l] = (float)sum[l];
         for (int64_t at = i + l; at < p->cols; at += d->c) {
-            w->a[at] = (float)scale;
             w->b[at] = (float)(-scale * inverse * inverse * sum_x[l] * share);
             w->e[at] = (float)(-scale * sum[l] * share);
         }
@@ -223,7 +251,8 @@ static void write_dx(const cnn_batch_norm *d, const bwd_t *w, int64_t rows, int6
     float piece[CHUNK_FLOATS];
     for (int64_t j = 0; j < rows; j += step) {
         const int64_t n = cnn_min(rows - j, step), at = j * cols;
-        cnn_k->batch_norm_bwd_dx(n, cols, x + at, dy + at, w->mean, w->a, w->b, w->e, cnn_far_out(far, piece, dx + at));
+        cnn_k->batch_norm_bwd_dx(n, cols, x + at, dy + at, w->mean, w->open, w->a, w->b, w->e,
+                                 cnn_far_out(far, piece, dx + at));
         cnn_far_done(far, n * cols, piece, dx + at);
     }
 }
@@ -231,20 +260,19 @@ static void write_dx(const cnn_batch_norm *d, const bwd_t *w, int64_t rows, int6
 static void batch_norm_bwd(const void *desc, void *const *buf, cnn_team *team)
 {
     const cnn_batch_norm *d = desc;
-    const float *x = buf[0], *dy = buf[1], *mean = buf[2];
-    float *dx = buf[5];
+    const float *x = buf[0], *dy = buf[1];
+    float *dx = buf[6];
     plan_t p = plan_of(d);
-    bwd_t w = bwd_parts(&p, team->shared);
-    int64_t lo, hi, done = p.rows * p.cols;
-    cnn_team_range(team, p.cols, &lo, &hi);
-    for (int64_t i = lo; i < hi; i++)
-        w.mean[i] = mean[i % d->c];
+    bwd_t w;
+    open_bwd(d, &p, team->shared, &w);
+    fill_bwd(d, &p, &w, buf, team);
     cnn_team_barrier(team);
+    int64_t lo, hi, done = p.rows * p.cols;
     cnn_team_range(team, p.blocks, &lo, &hi);
     for (int64_t b = lo; b < hi; b++) {
         int64_t at = b * p.block_rows * p.cols;
         float *v = w.partial + b * 2 * p.cols;
-        cnn_k->batch_norm_bwd_sums(rows_of_block(&p, b), p.cols, x + at, dy + at, w.mean, v, v + p.cols);
+        cnn_k->batch_norm_bwd_sums(rows_of_block(&p, b), p.cols, x + at, dy + at, w.mean, w.open, v, v + p.cols);
     }
     cnn_team_barrier(team);
     cnn_team_range(team, d->c, &lo, &hi);
@@ -263,14 +291,14 @@ static void batch_norm_bwd(const void *desc, void *const *buf, cnn_team *team)
 static cnn_workspace bwd_workspace(const void *desc)
 {
     plan_t p = plan_of(desc);
-    return (cnn_workspace){.shared = (size_t)(4 * p.cols + 2 * p.blocks * p.cols) * sizeof(float)};
+    return (cnn_workspace){.shared = (size_t)(BWD_VECTORS * p.cols + 2 * p.blocks * p.cols) * sizeof(float)};
 }
 
 const cnn_op cnn_ops_batch_norm[] = {
     {"batch_norm_stats", CNN_FIELD_NAMES(CNN_BATCH_NORM_FIELDS), "x -> mean var", batch_norm_stats, stats_workspace},
     {"batch_norm_fwd", CNN_FIELD_NAMES(CNN_BATCH_NORM_FIELDS), "x mean var gamma? beta? addend? -> y", batch_norm_fwd,
      fwd_workspace},
-    {"batch_norm_bwd", CNN_FIELD_NAMES(CNN_BATCH_NORM_FIELDS), "x dy mean var gamma? -> dx dgamma dbeta",
+    {"batch_norm_bwd", CNN_FIELD_NAMES(CNN_BATCH_NORM_FIELDS), "x dy mean var gamma? beta? -> dx dgamma dbeta",
      batch_norm_bwd, bwd_workspace},
     {0},
 };

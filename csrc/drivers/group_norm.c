@@ -171,7 +171,7 @@ static void take_sums(const work_t *w, int64_t item)
 {
     const int64_t at = start_of(w, item);
     cnn_k->batch_norm_bwd_sums(rows_of(w, item), w->d->c, (const float *)w->buf[0] + at, (const float *)w->buf[1] + at,
-                               vector_of(w, item / w->blocks, CENTRE), sum_of(w, item, BLOCK_DY),
+                               vector_of(w, item / w->blocks, CENTRE), NULL, sum_of(w, item, BLOCK_DY),
                                sum_of(w, item, BLOCK_DY_X));
 }
 
@@ -207,7 +207,7 @@ static void write_dx(const work_t *w, int64_t item)
 {
     const int64_t image = item / w->blocks, at = start_of(w, item);
     cnn_k->batch_norm_bwd_dx(rows_of(w, item), w->d->c, (const float *)w->buf[0] + at, (const float *)w->buf[1] + at,
-                             vector_of(w, image, CENTRE), vector_of(w, image, A), vector_of(w, image, B),
+                             vector_of(w, image, CENTRE), NULL, vector_of(w, image, A), vector_of(w, image, B),
                              vector_of(w, image, E), (float *)w->buf[5] + at);
 }
 

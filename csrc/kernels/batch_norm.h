@@ -83,28 +83,56 @@ K(batch_norm_fwd)
             batch_norm_row(cols, x + j * cols, mean, scale, shift, NULL, y + j * cols);
 }
 
-/* Sums of dy and of dy (x - mean). */
+/* What passes of dy at a value of x `off` the mean; multiplied as in unary_bwd, so that the same bits pass. */
+#define PASSED(i, off) (dy[i] * passes((off)*scale[i] + shift[i], low, high))
+
+CNN_INLINE float passes(float y, float low, float high)
+{
+    return y > low && y < high ? 1.0f : 0.0f;
+}
+
+/* Sums of dy, or what passes of it, and of that times (x - mean). */
 K(batch_norm_bwd_sums)
 (int64_t rows, int64_t cols, const float *restrict x, const float *restrict dy, const float *restrict mean,
- float *restrict sum_dy, float *restrict sum_dy_x)
+ const cnn_open *open, float *restrict sum_dy, float *restrict sum_dy_x)
 {
     memset(sum_dy, 0, (size_t)cols * sizeof(float));
     memset(sum_dy_x, 0, (size_t)cols * sizeof(float));
-    for (int64_t j = 0; j < rows; j++, x += cols, dy += cols)
+    for (int64_t j = 0; j < rows && !open; j++, x += cols, dy += cols)
         for (int64_t i = 0; i < cols; i++) {
             sum_dy[i] += dy[i];
             sum_dy_x[i] += dy[i] * (x[i] - mean[i]);
         }
+    if (!open)
+        return;
+    const float *restrict scale = open->scale, *restrict shift = open->shift, low = open->low, high = open->high;
+    for (int64_t j = 0; j < rows; j++, x += cols, dy += cols)
+        for (int64_t i = 0; i < cols; i++) {
+            const float off = x[i] - mean[i], passed = PASSED(i, off);
+            sum_dy[i] += passed;
+            sum_dy_x[i] += passed * off;
+        }
 }
 
-/* dx = a dy + b (x - mean) + e; dx may be dy. */
+/* dx = a dy + b (x - mean) + e, of what passes of dy; dx may be dy. */
 K(batch_norm_bwd_dx)
-(int64_t rows, int64_t cols, const float *x, const float *dy, const float *mean, const float *a, const float *b,
- const float *e, float *dx)
+(int64_t rows, int64_t cols, const float *x, const float *dy, const float *mean, const cnn_open *open, const float *a,
+ const float *b, const float *e, float *dx)
 {
-    for (int64_t j = 0; j < rows; j++, x += cols, dy += cols, dx += cols) {
+    for (int64_t j = 0; j < rows && !open; j++, x += cols, dy += cols, dx += cols) {
         CNN_IVDEP
         for (int64_t i = 0; i < cols; i++)
             dx[i] = a[i] * dy[i] + (b[i] * (x[i] - mean[i]) + e[i]);
     }
+    if (!open)
+        return;
+    const float *scale = open->scale, *shift = open->shift, low = open->low, high = open->high;
+    for (int64_t j = 0; j < rows; j++, x += cols, dy += cols, dx += cols) {
+        CNN_IVDEP
+        for (int64_t i = 0; i < cols; i++) {
+            const float off = x[i] - mean[i];
+            dx[i] = a[i] * PASSED(i, off) + (b[i] * off + e[i]);
+        }
+    }
 }
+#undef PASSED

@@ -147,8 +147,8 @@ def _norm_fwd(op, case, actual, expected):
 
 
 def _norm_bwd(op, case, actual, expected):
-    f, inputs = case.fields, _norm_magnitudes(case)
-    x, dy, mean, var, scale = inputs
+    f, inputs = {**case.fields, "act": 0}, _norm_magnitudes(case)
+    x, dy, mean, var, scale, _ = inputs
     _, dgamma, dbeta = reference("batch_norm_bwd", f, inputs, *(e.shape for e in expected))
     normalised = (x - mean) / np.sqrt(var + f["epsilon"])
     dx = dy + (dbeta + normalised * dgamma) / f["rows"] * f["training"]

@@ -565,7 +565,13 @@ def _norm_cases():
             label = f"{name}_training{training}_gamma{gamma is not None:d}"
             x = _rng(label).standard_normal((rows, c)).astype(F32)
             inputs = [x, (rows, c), x.sum(0) / F32(max(rows, 1)), x.var(0) if training and rows else var, gamma]
-            _add("batch_norm_bwd", label, fields | {"training": training}, inputs, [(rows, c), (c,), (c,)])
+            results = [(rows, c), (c,), (c,)]
+            _add("batch_norm_bwd", label, fields | {"training": training}, [*inputs, None], results)
+            for act, beta in (("relu", (c,)), ("relu6", (c,)), ("relu", None)):
+                more = {"training": training, "act": UNARY[act]}
+                _add(
+                    "batch_norm_bwd", f"{label}_{act}_beta{beta is not None:d}", fields | more, [*inputs, beta], results
+                )
     far = (_rng("far").standard_normal((300, 5)) + 50).astype(F32)
     _add("batch_norm_stats", "far_from_zero", fields | {"rows": 300, "c": 5}, [far], [(5,), (5,)])
     _norm_fwd("empty", 0, 5, (True, True, True))

@@ -331,10 +331,15 @@ def batch_norm_fwd(d, x, mean, var, gamma, beta, addend, y):
     _epilogue(d, y, None, addend)
 
 
-def batch_norm_bwd(d, x, dy, mean, var, gamma, dx, dgamma, dbeta):
+def batch_norm_bwd(d, x, dy, mean, var, gamma, beta, dx, dgamma, dbeta):
+    limit = {0: None, 1: math.inf, 2: 6.0}[d.act]  # none, relu, relu6
+    dy = np.array(dy)
     for c in range(d.c):
         scale = 1 / math.sqrt(var[c] + d.epsilon)
         normalised = [(value - mean[c]) * scale for value in x[:, c]]
+        for row in range(d.rows if limit else 0):
+            y = normalised[row] * (1 if gamma is None else gamma[c]) + (0 if beta is None else beta[c])
+            dy[row, c] = dy[row, c] if 0 < y < limit else 0
         dgamma[c] = sum(g * z for g, z in zip(dy[:, c], normalised, strict=True))
         dbeta[c] = sum(dy[:, c])
         for row in range(d.rows):
