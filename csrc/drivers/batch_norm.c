@@ -107,7 +107,7 @@ static double scale_of(const cnn_batch_norm *d, const float *var, const float *g
     return (gamma ? gamma[i] : 1.0) / __builtin_sqrt(var[i] + d->epsilon);
 }
 
-/* Whether the result goes past the caches. A row of it then fits a piece or two. */
+/* Whether the result goes past the caches, by way of a piece that a row of it fits into. */
 static int is_far(const cnn_batch_norm *d, int64_t cols)
 {
     return cols <= CHUNK_FLOATS && cnn_is_far(d->rows * d->c);
