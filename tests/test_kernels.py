@@ -110,7 +110,7 @@ def test_a_depthwise_block_has_the_bits_of_its_three_convolutions(isa, case):
         assert_same_bits(run_native("depthwise_block_fwd", Case(case.id, f, inputs, case.outputs), 2)[0], y)
 
 
-FAR = 4 << 20  # floats of a result that goes past the caches (csrc/drivers/far.h)
+FAR = 4 << 20  # floats of a result that goes past the caches, on CPUs where that gains (csrc/drivers/far.h)
 COLS = 48
 
 
@@ -155,6 +155,17 @@ def test_results_larger_than_the_caches_have_the_bits_of_small_ones(isa, op):
         assert_same_bits(out[start : start + rows * COLS].reshape(rows, COLS), small)
         assert np.isnan(out[:start]).all()
         assert np.isnan(out[start + rows * COLS :]).all()
+
+
+@pytest.mark.parametrize("row", [0, 12])  # 5 channels are folded 12 rows at a time: the last one is left over
+def test_an_infinite_gradient_behind_a_closed_relu_is_nan_in_every_row(isa, row):
+    fields = {"rows": 13, "c": 5, "training": 1, "epsilon": 1e-3, "act": UNARY["relu"], "alpha": 0.0, "beta": 0.0}
+    x, dy, one = np.full((13, 5), -1, np.float32), np.zeros((13, 5), np.float32), np.ones(5, np.float32)
+    dy[row, 2] = np.inf
+    outputs = [np.empty((13, 5), np.float32), np.empty(5, np.float32), np.empty(5, np.float32)]
+    native.call("batch_norm_bwd", fields, [x, dy, 0 * one, one, one, None], outputs)
+    for out in outputs[1:]:
+        np.testing.assert_array_equal(np.isnan(out), np.arange(5) == 2)
 
 
 def _sample(case, names, field, i, axis=0):

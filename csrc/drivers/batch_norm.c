@@ -195,11 +195,13 @@ static void fill_bwd(const cnn_batch_norm *d, const plan_t *p, const bwd_t *w, v
     }
 }
 
-/* What passes of dy at element `at`, in channel i. */
+/* What passes of dy at element `at`, in channel i; multiplied, as in the kernel. */
 static double passed(const bwd_t *w, const float *x, const float *dy, int64_t at, int64_t i)
 {
-    const float y = w->open ? (x[at] - w->mean[i]) * w->a[i] + w->shift[i] : 0.0f;
-    return !w->open || (y > w->open->low && y < w->open->high) ? dy[at] : 0.0;
+    if (!w->open)
+        return dy[at];
+    const float y = (x[at] - w->mean[i]) * w->a[i] + w->shift[i];
+    return dy[at] * (y > w->open->low && y < w->open->high ? 1.0 : 0.0);
 }
 
 /* The sums over the batch of channels [i, i + n), n <= PIECE. */
@@ -219,8 +221,9 @@ static void join_sums(const cnn_batch_norm *d, const plan_t *p, const bwd_t *w, 
     for (int64_t j = p->rows * p->fold; j < d->rows; j++)
         for (int64_t l = 0; l < n; l++) {
             int64_t at = j * d->c + i + l;
-            sum[l] += passed(w, x, dy, at, i + l);
-            sum_x[l] += passed(w, x, dy, at, i + l) * ((double)x[at] - mean[i + l]);
+            const double g = passed(w, x, dy, at, i + l);
+            sum[l] += g;
+            sum_x[l] += g * ((double)x[at] - mean[i + l]);
         }
 }
 

@@ -91,20 +91,10 @@ CNN_INLINE float passes(float y, float low, float high)
     return y > low && y < high ? 1.0f : 0.0f;
 }
 
-/* Sums of dy, or what passes of it, and of that times (x - mean). */
-K(batch_norm_bwd_sums)
-(int64_t rows, int64_t cols, const float *restrict x, const float *restrict dy, const float *restrict mean,
- const cnn_open *open, float *restrict sum_dy, float *restrict sum_dy_x)
+CNN_INLINE void sums_of_passed(int64_t rows, int64_t cols, const float *restrict x, const float *restrict dy,
+                               const float *restrict mean, const cnn_open *open, float *restrict sum_dy,
+                               float *restrict sum_dy_x)
 {
-    memset(sum_dy, 0, (size_t)cols * sizeof(float));
-    memset(sum_dy_x, 0, (size_t)cols * sizeof(float));
-    for (int64_t j = 0; j < rows && !open; j++, x += cols, dy += cols)
-        for (int64_t i = 0; i < cols; i++) {
-            sum_dy[i] += dy[i];
-            sum_dy_x[i] += dy[i] * (x[i] - mean[i]);
-        }
-    if (!open)
-        return;
     const float *restrict scale = open->scale, *restrict shift = open->shift, low = open->low, high = open->high;
     for (int64_t j = 0; j < rows; j++, x += cols, dy += cols)
         for (int64_t i = 0; i < cols; i++) {
@@ -114,18 +104,27 @@ K(batch_norm_bwd_sums)
         }
 }
 
-/* dx = a dy + b (x - mean) + e, of what passes of dy; dx may be dy. */
-K(batch_norm_bwd_dx)
-(int64_t rows, int64_t cols, const float *x, const float *dy, const float *mean, const cnn_open *open, const float *a,
- const float *b, const float *e, float *dx)
+/* Sums of dy, or what passes of it, and of that times (x - mean). */
+K(batch_norm_bwd_sums)
+(int64_t rows, int64_t cols, const float *restrict x, const float *restrict dy, const float *restrict mean,
+ const cnn_open *open, float *restrict sum_dy, float *restrict sum_dy_x)
 {
-    for (int64_t j = 0; j < rows && !open; j++, x += cols, dy += cols, dx += cols) {
-        CNN_IVDEP
-        for (int64_t i = 0; i < cols; i++)
-            dx[i] = a[i] * dy[i] + (b[i] * (x[i] - mean[i]) + e[i]);
-    }
-    if (!open)
+    memset(sum_dy, 0, (size_t)cols * sizeof(float));
+    memset(sum_dy_x, 0, (size_t)cols * sizeof(float));
+    if (open) {
+        sums_of_passed(rows, cols, x, dy, mean, open, sum_dy, sum_dy_x);
         return;
+    }
+    for (int64_t j = 0; j < rows; j++, x += cols, dy += cols)
+        for (int64_t i = 0; i < cols; i++) {
+            sum_dy[i] += dy[i];
+            sum_dy_x[i] += dy[i] * (x[i] - mean[i]);
+        }
+}
+
+CNN_INLINE void dx_of_passed(int64_t rows, int64_t cols, const float *x, const float *dy, const float *mean,
+                             const cnn_open *open, const float *a, const float *b, const float *e, float *dx)
+{
     const float *scale = open->scale, *shift = open->shift, low = open->low, high = open->high;
     for (int64_t j = 0; j < rows; j++, x += cols, dy += cols, dx += cols) {
         CNN_IVDEP
@@ -133,6 +132,22 @@ K(batch_norm_bwd_dx)
             const float off = x[i] - mean[i];
             dx[i] = a[i] * PASSED(i, off) + (b[i] * off + e[i]);
         }
+    }
+}
+
+/* dx = a dy + b (x - mean) + e, of what passes of dy; dx may be dy. */
+K(batch_norm_bwd_dx)
+(int64_t rows, int64_t cols, const float *x, const float *dy, const float *mean, const cnn_open *open, const float *a,
+ const float *b, const float *e, float *dx)
+{
+    if (open) {
+        dx_of_passed(rows, cols, x, dy, mean, open, a, b, e, dx);
+        return;
+    }
+    for (int64_t j = 0; j < rows; j++, x += cols, dy += cols, dx += cols) {
+        CNN_IVDEP
+        for (int64_t i = 0; i < cols; i++)
+            dx[i] = a[i] * dy[i] + (b[i] * (x[i] - mean[i]) + e[i]);
     }
 }
 #undef PASSED
