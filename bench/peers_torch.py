@@ -33,7 +33,9 @@ def call(op, d, inputs, threads):
 
 
 def has(op, d):
-    """Whether PyTorch has an operation like it."""
+    """Whether PyTorch has an operation like it; the gradient of an activation is one of its own there."""
+    if op == "batch_norm_bwd" and d.act:
+        return False
     return op in PEERS and (op not in ("unary_fwd", "unary_bwd") or _UNARY[d.func] in _FUNCTIONS)
 
 
