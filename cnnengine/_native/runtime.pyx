@@ -2,7 +2,8 @@
 """The binding: C's table of operations, single calls, and programs.
 
 Every operation has the same form in C (csrc/include/cnn/op.h), so this file knows none of them: it reads their names, fields
-and buffers from the table, packs descriptors and passes addresses. Shapes are checked above (ops/), never here.
+and buffers from the table, packs descriptors and passes addresses. Shapes are checked above (ops/), never here, but for
+those of a run's inputs (first_misfit): every call pays for that.
 """
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
