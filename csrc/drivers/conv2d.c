@@ -6,6 +6,7 @@
  * conv2d_data.c and conv2d_weights.c, and are problems of the same form. */
 #include "drivers/conv2d.h"
 #include "drivers/narrow.h"
+#include "drivers/share.h"
 
 int64_t cnn_conv_pixels(const cnn_conv_problem *p)
 {
@@ -34,12 +35,11 @@ int64_t cnn_conv_group_size(const cnn_conv_problem *p)
     return p->cut.runs * p->cut.kc * cnn_packed_cols(p->out_cols);
 }
 
-/* Row pointers of the results (and what is added to them) of output rows [g0, g0 + ...), group g. */
-static void fill_outputs(const cnn_conv_problem *p, int64_t g0, int64_t group, float *out, cnn_strip *strip)
+/* Row pointers of the results (and what is added to them) of output rows [rows.lo, rows.hi), group g. */
+static void fill_outputs(const cnn_conv_problem *p, cnn_range rows, int64_t group, float *out, cnn_strip *strip)
 {
-    const int64_t rows = strip->m / p->win.q;
     int64_t i = 0;
-    for (int64_t g = g0; g < g0 + rows; g++) {
+    for (int64_t g = rows.lo; g < rows.hi; g++) {
         const int64_t y = p->start_h + g % p->win.p * p->jump_h, frame = g / p->win.p;
         const int64_t z = p->start_f + frame % p->win.o * p->jump_f,
                       row = (frame / p->win.o * p->out_f + z) * p->out_h + y;
@@ -52,71 +52,82 @@ static void fill_outputs(const cnn_conv_problem *p, int64_t g0, int64_t group, f
     }
 }
 
-/* Pieces of a group's columns that threads share. */
-static int64_t panel_count(const cnn_conv_problem *p)
+/* Whatever is larger, the input or the weights, the threads share. Narrow groups are computed vector by vector, in whole
+ * rows of pixels. */
+static cnn_share share_of(const cnn_conv_problem *p, const cnn_team *team)
 {
-    return p->width ? p->out_cols / cnn_k->vl : cnn_panel_count(p->out_cols);
+    const cnn_window *win = &p->win;
+    const int64_t in = win->n * win->f * win->h * win->w * win->depth, rows = win->n * win->o * win->p;
+    const int64_t vectors = cnn_ceil_div(p->out_cols, cnn_k->vl);
+    const cnn_panels narrow = {p->out_cols, vectors, vectors, 1};
+    return cnn_share_of(team, rows * win->q, p->width ? win->q : 1, p->groups,
+                        p->width ? narrow : cnn_panels_of(p->out_cols), cnn_conv_group_size(p) > in);
 }
 
-/* The unit at place x of `units` for each of all rows: strips may differ in their rows, and count for as much. */
-static int64_t unit_at(const cnn_conv_problem *p, int64_t units, int64_t x)
+/* The output rows that have pixels of a range. */
+static cnn_range rows_of(const cnn_conv_problem *p, cnn_range pixels)
 {
-    const int64_t rows = p->win.n * p->win.o * p->win.p, strip = x / units / p->cut.rows, row = strip * p->cut.rows;
-    const int64_t height = cnn_min(p->cut.rows, rows - row);
-    return strip * units + (height > 0 ? (x - row * units) / height : 0);
+    return (cnn_range){pixels.lo / p->win.q, cnn_ceil_div(pixels.hi, p->win.q)};
 }
 
-/* The thread's units of (strip, unit). */
-static void share(const cnn_conv_problem *p, int64_t units, const cnn_team *team, int64_t *lo, int64_t *hi)
+/* A piece of the thread's share, of which the rows are pixels. */
+static void solve_piece(const cnn_conv_problem *p, const cnn_piece *piece, const float *in, float *out, float *copy,
+                        const cnn_strip *tables)
 {
-    cnn_team_range(team, p->win.n * p->win.o * p->win.p * units, lo, hi);
-    *lo = unit_at(p, units, *lo);
-    *hi = unit_at(p, units, *hi);
+    const cnn_range rows = rows_of(p, piece->rows);
+    const int64_t skip = piece->rows.lo - rows.lo * p->win.q;
+    const float *x = in + piece->group * p->win.depth;
+    cnn_strip strip = *tables;
+    cnn_window win = p->win;
+    if (p->width) { /* a vector of results needs the same vector of channels */
+        x += piece->first * cnn_k->vl;
+        win.depth = (piece->last - piece->first) * cnn_k->vl;
+    }
+    cnn_window_bases(&win, &p->cut, x, rows.lo, rows.hi, copy, strip.rows);
+    fill_outputs(p, rows, piece->group, out, &strip);
+    strip.m = piece->rows.hi - piece->rows.lo;
+    strip.rows += skip;
+    strip.c += skip;
+    strip.addend += strip.addend ? skip : 0;
+    strip.b = p->packed + piece->group * cnn_conv_group_size(p);
+    strip.bias = p->bias ? p->bias + piece->group * p->out_cols : NULL;
+    if (p->width)
+        cnn_narrow_sweep(p, &strip, piece->first, piece->last);
+    else
+        cnn_strip_sweep(&strip, piece->first, piece->last);
 }
 
-/* The thread's share of strip x (group, panel). */
 void cnn_conv_solve(const cnn_conv_problem *p, const float *in, float *out, const cnn_team *team)
 {
     const size_t table = cnn_conv_table_bytes(p);
     char *local = team->local;
-    float *copy = (float *)local;
     const float **bases = (const float **)(local + p->cut.copy_bytes);
     int64_t *run = (int64_t *)(local + p->cut.copy_bytes + 3 * table);
-    cnn_strip strip = {.rows = bases,
-                       .c = (float **)((char *)bases + table),
-                       .addend = p->addend ? (const float **)((char *)bases + 2 * table) : NULL,
-                       .runs = p->cut.runs,
-                       .run = run,
-                       .kc = p->cut.kc,
-                       .a_step = 1,
-                       .panels = cnn_panels_of(p->out_cols),
-                       .act = p->act,
-                       .alpha = p->alpha,
-                       .beta = p->beta};
-    const int64_t panels = panel_count(p), rows = p->win.n * p->win.o * p->win.p;
-    int64_t lo, hi;
-    share(p, p->groups * panels, team, &lo, &hi);
+    const cnn_strip tables = {.rows = bases,
+                              .c = (float **)((char *)bases + table),
+                              .addend = p->addend ? (const float **)((char *)bases + 2 * table) : NULL,
+                              .runs = p->cut.runs,
+                              .run = run,
+                              .kc = p->cut.kc,
+                              .a_step = 1,
+                              .panels = cnn_panels_of(p->out_cols),
+                              .act = p->act,
+                              .alpha = p->alpha,
+                              .beta = p->beta};
+    const cnn_share share = share_of(p, team);
+    const cnn_range pixels = cnn_share_rows(&share);
+    if (pixels.lo >= pixels.hi)
+        return;
+    const cnn_range rows = rows_of(p, pixels);
+    const int64_t strips = cnn_ceil_div(rows.hi - rows.lo, p->cut.rows);
     cnn_window_runs(&p->win, &p->cut, run);
-    while (lo < hi) { /* of one strip and group */
-        const int64_t s = lo / (p->groups * panels), group = lo / panels % p->groups;
-        const int64_t first = lo % panels, last = cnn_min(panels, first + hi - lo);
-        const int64_t g0 = s * p->cut.rows, g1 = cnn_min(g0 + p->cut.rows, rows);
-        const float *x = in + group * p->win.depth;
-        cnn_window win = p->win;
-        if (p->width) { /* a vector of results needs the same vector of channels */
-            x += first * cnn_k->vl;
-            win.depth = (last - first) * cnn_k->vl;
-        }
-        strip.m = (g1 - g0) * p->win.q;
-        cnn_window_bases(&win, &p->cut, x, g0, g1, copy, bases);
-        fill_outputs(p, g0, group, out, &strip);
-        strip.b = p->packed + group * cnn_conv_group_size(p);
-        strip.bias = p->bias ? p->bias + group * p->out_cols : NULL;
-        if (p->width)
-            cnn_narrow_sweep(p, &strip, first, last);
-        else
-            cnn_strip_sweep(&strip, first, last);
-        lo += last - first;
+    for (int64_t i = 0; i < strips; i++) {
+        cnn_range strip;
+        cnn_piece piece = {0};
+        cnn_part_at(i, strips, rows.hi - rows.lo, &strip.lo, &strip.hi);
+        strip = (cnn_range){(rows.lo + strip.lo) * p->win.q, (rows.lo + strip.hi) * p->win.q};
+        while (cnn_share_next(&share, strip, &piece))
+            solve_piece(p, &piece, in, out, (float *)local, &tables);
     }
 }
 
@@ -125,7 +136,7 @@ void cnn_conv_open(cnn_conv_problem *p)
     if (cnn_narrow_applies(p->groups, p->win.depth, p->out_cols))
         cnn_narrow_open(p);
     else
-        p->cut = cnn_window_cut(&p->win, p->groups * cnn_panel_count(p->out_cols));
+        p->cut = cnn_window_cut(&p->win);
 }
 
 cnn_conv_problem cnn_conv_groups(const cnn_conv2d *d)

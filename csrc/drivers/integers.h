@@ -4,6 +4,11 @@
 
 #include <stdint.h>
 
+/* A half-open range. */
+typedef struct {
+    int64_t lo, hi;
+} cnn_range;
+
 static inline int64_t cnn_min(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -37,6 +42,11 @@ static inline void cnn_part_at(int64_t i, int64_t parts, int64_t total, int64_t 
 static inline int64_t cnn_limited(int64_t x, int64_t lo, int64_t hi)
 {
     return x < lo ? lo : x > hi ? hi : x;
+}
+
+static inline cnn_range cnn_overlap(cnn_range a, cnn_range b)
+{
+    return (cnn_range){cnn_max(a.lo, b.lo), cnn_min(a.hi, b.hi)};
 }
 
 /* x / y rounded down, for y > 0. */

@@ -1,15 +1,13 @@
 #include "cnn/matmul.h"
-#include "drivers/panel.h"
+#include "drivers/share.h"
 
 /* Strips of about this many bytes of A stay in L2 while the panels of B go by. */
-enum { STRIP_BYTES = 256 * 1024, WANTED_UNITS = 8, LANES = 16, WIDE = 1024 };
+enum { STRIP_BYTES = 256 * 1024, LANES = 16, WIDE = 1024 };
 
 static int64_t strip_rows(const cnn_matmul *d)
 {
     const int64_t depth = d->k < CNN_DEEP ? cnn_max(d->k, 1) : CNN_DEPTH, fit = STRIP_BYTES / (4 * depth);
-    const int64_t spread = cnn_ceil_div(d->m * cnn_panel_count(d->n), WANTED_UNITS);
-    const int64_t most = cnn_max(cnn_min(fit, spread), 4 * cnn_k->mr_max[cnn_k->nv_max]);
-    return cnn_equal_part(d->m, most);
+    return cnn_equal_part(d->m, cnn_max(fit, 4 * cnn_k->mr_max[cnn_k->nv_max]));
 }
 
 static int has_few_rows(const cnn_matmul *d)
@@ -132,20 +130,25 @@ static void fill_rows(const cnn_matmul *d, cnn_strip *strip, const float *a, con
     }
 }
 
-/* The thread's share of strip x panel of one product. */
-static void multiply(const cnn_matmul *d, cnn_strip *strip, const float *a, const float *addend, float *y,
+/* The thread's share of one product. */
+static void multiply(const cnn_matmul *d, const cnn_strip *tables, const float *a, const float *addend, float *y,
                      const cnn_team *team)
 {
-    const int64_t height = strip_rows(d), strips = cnn_ceil_div(d->m, height), panels = cnn_panel_count(d->n);
+    const cnn_share share = cnn_share_of(team, d->m, 1, 1, tables->panels, d->n > d->m);
+    const cnn_range rows = cnn_share_rows(&share);
+    const int64_t strips = cnn_ceil_div(rows.hi - rows.lo, strip_rows(d));
     float *copy = (float *)(team->local + 3 * table_bytes(d));
-    int64_t lo, hi;
-    cnn_team_range(team, strips * panels, &lo, &hi);
-    while (lo < hi) {
-        const int64_t s = lo / panels, first = lo % panels, last = cnn_min(panels, first + hi - lo);
-        strip->m = cnn_min(height, d->m - s * height);
-        fill_rows(d, strip, a, addend, y, s * height, copy);
-        cnn_strip_sweep(strip, first, last);
-        lo += last - first;
+    for (int64_t i = 0; i < strips; i++) {
+        cnn_range part;
+        cnn_piece piece = {0};
+        cnn_part_at(i, strips, rows.hi - rows.lo, &part.lo, &part.hi);
+        part = (cnn_range){rows.lo + part.lo, rows.lo + part.hi};
+        while (cnn_share_next(&share, part, &piece)) {
+            cnn_strip strip = *tables;
+            strip.m = piece.rows.hi - piece.rows.lo;
+            fill_rows(d, &strip, a, addend, y, piece.rows.lo, copy);
+            cnn_strip_sweep(&strip, piece.first, piece.last);
+        }
     }
 }
 

@@ -38,7 +38,7 @@ void cnn_narrow_open(cnn_conv_problem *p)
     p->groups = vectors / block;
     p->out_cols = p->win.depth = block * vl;
     p->win.block = vl;
-    p->cut = cnn_window_cut(&p->win, vectors);
+    p->cut = cnn_window_cut(&p->win);
     p->cut = cnn_window_rows(&p->win, p->cut.rows, taps > 0);
     p->cut.copy_bytes += cnn_align64((size_t)(CNN_NARROW_PIXELS * p->win.step_w * vl) * sizeof(float));
     p->cut.runs = taps / cnn_narrow_beside(p->win.taps_w, p->win.gap_w, p->win.step_w);
@@ -112,7 +112,7 @@ static narrow_t narrow_problem(const cnn_conv2d *d)
                         .gap_w = 1,
                         .depth = g.x.depth,
                         .block = vl};
-    const int64_t rows = cnn_min(cnn_window_cut(&g.x, g.vectors).rows, PIXELS / cnn_max(d->q, 1));
+    const int64_t rows = cnn_min(cnn_window_cut(&g.x).rows, PIXELS / cnn_max(d->q, 1));
     g.x_cut = cnn_window_rows(&g.x, rows, 1);
     g.dy_cut = cnn_window_rows(&g.dy, rows, 1);
     g.x_cut.runs = taps;

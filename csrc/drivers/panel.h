@@ -28,10 +28,16 @@ typedef struct cnn_panel {
     int nv;              /* vectors that hold them */
 } cnn_panel;
 
+/* Vectors of the panels before panel j. */
+static inline int64_t cnn_panel_vector(const cnn_panels *p, int64_t j)
+{
+    return j * p->nv - cnn_max(0, j - p->wide);
+}
+
 static inline cnn_panel cnn_panel_at(const cnn_panels *p, int64_t j)
 {
     const int nv = p->nv - (j >= p->wide);
-    const int64_t first = (j * p->nv - cnn_max(0, j - p->wide)) * cnn_k->vl;
+    const int64_t first = cnn_panel_vector(p, j) * cnn_k->vl;
     return (cnn_panel){first, cnn_min((int64_t)nv * cnn_k->vl, p->n - first), nv};
 }
 

@@ -4,11 +4,6 @@
 
 #include "drivers/integers.h"
 
-/* A half-open range. */
-typedef struct {
-    int64_t lo, hi;
-} cnn_range;
-
 /* The t of [0, taps) with 0 <= start + t * dilation < size. */
 static inline cnn_range cnn_taps_inside(int64_t start, int64_t dilation, int64_t taps, int64_t size)
 {

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-/* A strip's input stays in L2 beside a panel of weights; enough strips that threads share evenly. */
-enum { STRIP_BYTES = 224 * 1024, STRIP_PIXELS = 1024, WANTED_UNITS = 8 };
+/* A strip's input stays in L2 beside a panel of weights. */
+enum { STRIP_BYTES = 224 * 1024, STRIP_PIXELS = 1024 };
 
 static int64_t extent(int64_t taps, int64_t gap)
 {
@@ -72,11 +72,10 @@ static int64_t row_bytes(const cnn_window *win)
     return taps * win->depth < CNN_DEEP ? bytes : cnn_min(bytes, win->q * CNN_DEPTH * 4);
 }
 
-cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels)
+cnn_window_strip cnn_window_cut(const cnn_window *win)
 {
     const int64_t fit = cnn_min(STRIP_BYTES / cnn_max(row_bytes(win), 1), STRIP_PIXELS / cnn_max(win->q, 1));
-    const int64_t spread = cnn_ceil_div(all_rows(win) * panels, WANTED_UNITS);
-    return cnn_window_rows(win, cnn_min(cnn_max(fit, 1), spread), 0);
+    return cnn_window_rows(win, cnn_max(fit, 1), 0);
 }
 
 int64_t cnn_window_tap(const cnn_window *win, const cnn_window_strip *strip, int64_t tap)

@@ -33,8 +33,8 @@ typedef struct cnn_window_strip {
     size_t copy_bytes; /* local scratch for the copy */
 } cnn_window_strip;
 
-/* Choose the strips; `panels` pieces of work are to be had from each. */
-cnn_window_strip cnn_window_cut(const cnn_window *win, int64_t panels);
+/* Choose the strips. */
+cnn_window_strip cnn_window_cut(const cnn_window *win);
 
 /* Strips of `rows` output rows, copied if `padded`, if a window reaches past the border, or if a group's channels are
  * read only: at the pitch of a whole pixel they would share few sets of the cache. */

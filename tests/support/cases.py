@@ -108,6 +108,7 @@ _MATMUL = [
     ("few_rows_batch", 2, 4, 600, 21, 0, 0, 1),
     ("large", 1, 133, 130, 300, 0, 0, 0),
     ("rows_alias", 1, 30, 1030, 1024, 0, 0, 0),
+    ("shared_by_columns", 1, 61, 149, 20, 0, 0, 0),
     ("large_ta_tb", 1, 133, 130, 70, 1, 1, 0),
 ]
 
@@ -204,6 +205,9 @@ _CONV = [
     ("dilated_same", "dilated_same", 1, 16, 8, 1),
     ("dilated_strided", "dilated_strided", 2, 5, 3, 1),
     ("dilated_even", "dilated_even", 2, 5, 3, 1),
+    ("shared_by_columns", "pointwise", 1, 24, 149, 1),
+    ("shared_by_columns_same", "same", 1, 19, 83, 1),
+    ("shared_by_columns_groups", "strided_same", 1, 40, 190, 2),
     ("groups", "same", 2, 4, 6, 2),
     ("groups_odd", "strided_same", 2, 9, 51, 3),
     ("groups_pointwise", "pointwise", 1, 34, 6, 2),

@@ -1,0 +1,35 @@
+/* What each thread of a team computes of a product (or of `groups` products side by side): as many rows of all columns
+ * as the others or, `by_columns`, as many columns of all rows. There a border between two threads lies within a panel,
+ * which is the one's in its first rows and the other's in the rest: no thread has more than another by more than a row of
+ * a panel. */
+#ifndef CNN_SHARE_H
+#define CNN_SHARE_H
+
+#include "drivers/panel.h"
+
+typedef struct cnn_share {
+    int64_t rows, grain; /* rows, in units of `grain` */
+    int64_t groups, vectors; /* vectors of columns of each */
+    cnn_panels panels;       /* of each */
+    int by_columns;
+    int64_t lo, hi; /* rows; by columns, places in the sequence of all vectors, `rows` of each */
+} cnn_share;
+
+/* Neighbouring panels of a group of which the thread has the same rows. */
+typedef struct cnn_piece {
+    int64_t group, first, last; /* panels [first, last) */
+    cnn_range rows;
+} cnn_piece;
+
+/* A panel's rows are shared in multiples of `grain`, of which `rows` is one. */
+cnn_share cnn_share_of(const cnn_team *team, int64_t rows, int64_t grain, int64_t groups, cnn_panels panels,
+                       int by_columns);
+
+/* From its first to its last row of any panel. */
+cnn_range cnn_share_rows(const cnn_share *share);
+
+/* The next piece of the thread's share within `strip`, rows of the product; the first one if *piece is {0}. 0 when there
+ * is none. */
+int cnn_share_next(const cnn_share *share, cnn_range strip, cnn_piece *piece);
+
+#endif
