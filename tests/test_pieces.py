@@ -1,7 +1,11 @@
 """A large batch in pieces: never another bit, never where samples depend on each other, and less memory."""
 
+from itertools import pairwise, product
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import cnnengine as keras
 from cnnengine import layers, ops
@@ -17,24 +21,36 @@ from tests.support.compare import assert_same_bits
 from tests.support.programs import names, normal, run, traced
 
 
-@pytest.fixture(params=[1, 2, 4])
+def _in_turn(sizes):
+    """A cut after every node or, of one size, only at the end; pieces of each size in turn, None: the whole batch."""
+
+    def best_cuts(graph, run, batch):
+        ends = range(1, len(run) + 1) if len(sizes) > 1 else [len(run)] if run else []
+        return [(end, min(sizes[i % len(sizes)] or batch, batch)) for i, end in enumerate(ends)]
+
+    return best_cuts
+
+
+@pytest.fixture(params=[(1,), (2,), (4,), (2, 1), (1, None, 4), (None, 2)], ids=str)
 def samples(request, monkeypatch):
-    """All operations that can run in pieces of so many samples."""
-    monkeypatch.setattr(pieces, "_best_cut", lambda graph, run, batch: (len(run), request.param))
+    """All operations that can run in pieces of so many samples, one size for all or one after the other."""
+    monkeypatch.setattr(pieces, "_best_cuts", _in_turn(request.param))
     return request.param
 
 
 def _cut(function, *arrays):
-    """Names of the operations that run in pieces."""
-    *sections, _ = pieces.in_pieces(traced(function, *arrays))[0]
-    return {node.op.name for section in sections for node in section.nodes}
+    """Names of the operations that run in pieces or could, which are all but those of the last section."""
+    graph = traced(function, *arrays)
+    *sections, _ = pieces.in_pieces(graph)[0]
+    run = pieces._by_sample(graph, len(arrays[0])) if sections else []
+    return {node.op.name for node in run} | {node.op.name for section in sections for node in section.nodes}
 
 
 def _check(function, *arrays):
     """The results are those of the whole batch."""
     in_pieces = run(traced(function, *arrays), *arrays)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "_best_cut", lambda graph, run, batch: (0, batch))
+        patch.setattr(pieces, "_best_cuts", lambda graph, run, batch: [])
         whole = run(traced(function, *arrays), *arrays)
     for one, other in zip(in_pieces, whole, strict=True):
         assert_same_bits(one, other)
@@ -169,12 +185,14 @@ def test_pieces_take_less_memory(monkeypatch):
     x = normal(64, 9, 8, 4)
     whole = NativeProgram(traced(function, x)).nbytes
     monkeypatch.setattr(pieces, "CACHE_BYTES", 20000)
+    monkeypatch.setattr(pieces, "STEP_BYTES", 100)
     assert NativeProgram(traced(function, x)).nbytes < whole / 2
 
 
 def test_the_cut_balances_maps_and_weights(monkeypatch):
     """Large maps in front run in pieces, the layer behind with more weights than data runs once."""
     monkeypatch.setattr(pieces, "CACHE_BYTES", 10000)
+    monkeypatch.setattr(pieces, "STEP_BYTES", 100)
     heavy = normal(4 * 72, 2000)
 
     def function(x):
@@ -184,6 +202,45 @@ def test_the_cut_balances_maps_and_weights(monkeypatch):
     sections, _, _ = pieces.in_pieces(traced(function, normal(256, 9, 8, 4)))
     assert [section.rounds > 1 for section in sections] == [True, False]
     assert names(sections[-1]) == ["matmul_fwd"]
+
+
+def _moved(graph, run, batch, sizes):
+    """What is moved with a size of the pieces for each node, straight from the definition."""
+    work, crossing = pieces._work(graph, run, batch), pieces._crossing_bytes(graph, run)
+    moved = sum(pieces._moved(*one, size, batch) for one, size in zip(work, sizes, strict=True))
+    after = [batch] if len(graph.nodes) > len(run) else []
+    for i, (one, other) in enumerate(pairwise([*sizes, *after]), 1):
+        moved += crossing[i] * ((one < batch) + (other < batch)) * (one != other)
+    return moved
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_cuts_are_the_best_of_all(data):
+    """Of all sizes for each of a few nodes, with maps and weights of random sizes and a value that is read later."""
+    widths = data.draw(st.lists(st.sampled_from([1, 8, 64, 300]), min_size=2, max_size=5))
+    skip, ending = data.draw(st.integers(0, len(widths) - 1)), data.draw(st.booleans())
+
+    def function(x):
+        made = [x]
+        for one, other in pairwise([8, *widths]):
+            made.append(ops.matmul(made[-1], np.ones((one, other), np.float32)))
+        y = ops.add(ops.mean(made[skip], axis=1), ops.mean(made[-1], axis=1))
+        return ops.flip(y, axis=0) if ending else y
+
+    batch = 6
+    graph = traced(function, normal(batch, 8))
+    run = pieces._by_sample(graph, batch)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "CACHE_BYTES", data.draw(st.sampled_from([0, 400, 3000])))
+        patch.setattr(pieces, "STEP_BYTES", data.draw(st.sampled_from([1, 50])))
+        patch.setattr(pieces, "LEAST_GAIN", 0.0)
+        cuts, sizes, start = pieces._best_cuts(graph, run, batch) or [(len(run), batch)], [], 0
+        for end, samples in cuts:
+            sizes += [samples] * (end - start)
+            start = end
+        every = product([6, 4, 2, 1], repeat=len(run))
+        assert _moved(graph, run, batch, sizes) == min(_moved(graph, run, batch, one) for one in every)
 
 
 def test_what_fits_into_the_cache_stays_whole():

@@ -5,7 +5,20 @@ problem see Pisarchyk & Lee 2020, Efficient Memory Management for Deep Neural Ne
 step after its value's last use; an operation that allows it takes over the place of an argument that dies.
 """
 
+from dataclasses import dataclass
+
+from cnnengine.graph.graph import Value
+
 ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class Life:
+    """A value that needs its place from before node `first` until after node `last`, whichever of the nodes use it."""
+
+    value: Value
+    first: int
+    last: int
 
 
 def _aligned(nbytes):
@@ -70,36 +83,45 @@ def _last_uses(nodes, roots):
     return last
 
 
-def plan_memory(nodes, placed, early=()):
+def plan_memory(nodes, placed, lives=()):
     """Offsets for all values that `nodes` make and that have no place yet.
 
     Args:
         nodes: in the order in which they run, views included.
         placed: ids of values that live elsewhere (inputs, variables, outputs).
-        early: values that have a place from the start, whichever of the nodes write them piece by piece.
+        lives: Lives of values that are written or read piece by piece.
 
     Returns:
         (offsets by the id of the value, bytes of the arena).
     """
     roots = roots_of(nodes)
     last = _last_uses(nodes, roots)
+    begin, end = {}, {}
+    for life in lives:
+        begin.setdefault(life.first, []).append(life.value)
+        if life.last > last.get(id(life.value), -1):
+            last[id(life.value)] = life.last
+            end.setdefault(life.last, []).append(life.value)
     gaps, offsets = Gaps(), {}
-    for value in early:
-        if id(value) not in placed:
-            offsets[id(value)] = gaps.take(value.spec.nbytes)
-    for step, node in enumerate(nodes):
-        if node.op.is_view:
-            continue
-        dying = {
-            id(root): root for root in _roots(node.inputs, roots) if last[id(root)] == step and id(root) in offsets
-        }
-        if node.op.reuse and len(node.outputs) == 1 and id(node.outputs[0]) not in placed:
-            _take_over(node.outputs[0], dying, offsets)
-        for value in node.outputs:
+
+    def place(values):
+        for value in values:
             if id(value) not in placed and id(value) not in offsets:
                 offsets[id(value)] = gaps.take(value.spec.nbytes)
-        unread = [value for value in node.outputs if last[id(value)] == step and id(value) in offsets]
-        for value in (*dying.values(), *unread):
+
+    def dying(values):
+        return {id(value): value for value in values if last[id(value)] == step and id(value) in offsets}
+
+    for step, node in enumerate(nodes):
+        place(begin.get(step, ()))
+        free = dying(_roots(node.inputs, roots))
+        if node.op.reuse and len(node.outputs) == 1 and id(node.outputs[0]) not in placed:
+            _take_over(node.outputs[0], free, offsets)
+        if not node.op.is_view:
+            place(node.outputs)
+            free |= dying(node.outputs)
+        free |= dying(end.get(step, ()))
+        for value in free.values():
             gaps.give(offsets[id(value)], value.spec.nbytes)
     return offsets, gaps.end
 

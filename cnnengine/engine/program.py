@@ -52,7 +52,7 @@ class NativeProgram:
         self._build(graph, prepared or {})
 
     def _build(self, graph, prepared):
-        sections, self._pieces, crossing = in_pieces(graph)
+        sections, self._pieces, lives = in_pieces(graph)
         nodes = [node for section in sections for node in section.nodes] + graph.updates
         self._roots = roots_of(nodes)
         self._bound, self._place = [], {}
@@ -65,7 +65,7 @@ class NativeProgram:
         copies = self._place_outputs(graph)
         for i, value in enumerate(graph.inputs):
             self._place[id(value)] = (1 + len(self._bound) + i, 0)
-        offsets, arena = plan_memory(nodes, set(self._place) | set(self._pieces), crossing)
+        offsets, arena = plan_memory(nodes, set(self._place) | set(self._pieces), lives)
         self._place |= {key: (0, offset) for key, offset in offsets.items()}
         ends, commit = self._add_steps(sections, graph.updates, copies)
         self.first_run_base = 1 + len(self._bound)

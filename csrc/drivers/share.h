@@ -8,7 +8,7 @@
 #include "drivers/panel.h"
 
 typedef struct cnn_share {
-    int64_t rows, grain; /* rows, in units of `grain` */
+    int64_t rows, grain;     /* rows, in units of `grain` */
     int64_t groups, vectors; /* vectors of columns of each */
     cnn_panels panels;       /* of each */
     int by_columns;
