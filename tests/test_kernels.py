@@ -157,6 +157,34 @@ def test_results_larger_than_the_caches_have_the_bits_of_small_ones(isa, op):
         assert np.isnan(out[start + rows * COLS :]).all()
 
 
+@pytest.mark.parametrize("window", [(3, 2, 1), (2, 3, 0)], ids=["overlapping", "with_gaps"])
+@pytest.mark.parametrize("op", ["max_pool2d_fwd", "max_pool2d_bwd", "avg_pool2d_fwd", "avg_pool2d_bwd"])
+def test_pooling_larger_than_the_caches_has_the_bits_of_single_images(isa, op, window):
+    size, stride, pad = window
+    n, h, w, c = 9, 97, 83, 61
+    assert n * h * w * c > FAR
+    p, q = ((cells + 2 * pad - size) // stride + 1 for cells in (h, w))
+    fields = {"h": h, "w": w, "c": c, "r": size, "s": size, "p": p, "q": q, "pad_t": pad, "pad_l": pad}
+    fields |= {"stride_h": stride, "stride_w": stride}
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((n, h, w, c), np.float32), rng.standard_normal((n, p, q, c), np.float32)
+    index = rng.integers(0, size * size, y.shape, np.uint8)
+    is_max = op.startswith("max")
+    if op.endswith("fwd"):
+        inputs, shapes = [x], [(y.shape, np.float32)] + [(y.shape, np.uint8)] * is_max
+    else:
+        inputs, shapes = [y] + [index] * is_max, [(x.shape, np.float32)]
+    single = [np.empty(*shape) for shape in shapes]
+    for i in range(n):
+        at = slice(i, i + 1)
+        native.call(op, {"n": 1, **fields}, [value[at] for value in inputs], [out[at] for out in single])
+    for threads in (1, 3):
+        together = [np.empty(*shape) for shape in shapes]
+        native.call(op, {"n": n, **fields}, inputs, together, threads=threads)
+        for one, other in zip(together, single, strict=True):
+            assert_same_bits(one, other)
+
+
 @pytest.mark.parametrize("row", [0, 12])  # 5 channels are folded 12 rows at a time: the last one is left over
 def test_an_infinite_gradient_behind_a_closed_relu_is_nan_in_every_row(isa, row):
     fields = {"rows": 13, "c": 5, "training": 1, "epsilon": 1e-3, "act": UNARY["relu"], "alpha": 0.0, "beta": 0.0}

@@ -5,9 +5,10 @@
 
 #include "core/kernels.h"
 #include "core/team.h"
+#include "drivers/far.h"
 #include "drivers/taps.h"
 
-enum { TAPS_MAX = 256 };
+enum { TAPS_MAX = 256, AHEAD_PIXELS = 4, ROW_FLOATS = 8192 };
 
 typedef struct {
     int64_t count;
@@ -59,13 +60,38 @@ static int64_t cells_alike(const cnn_pool2d *d, int64_t w)
     return w >= lo && w < hi ? (hi - w + d->stride_w - 1) / d->stride_w : 1;
 }
 
-/* One output row p. A window without a valid cell has no maximum: -infinity. */
-static void max_row(const cnn_pool2d *d, int64_t p, const float *x, float *y, uint8_t *index)
+static int64_t floats_in(const cnn_pool2d *d)
+{
+    return d->n * d->h * d->w * d->c;
+}
+
+/* How many pixels from q on to compute together, all of them with the same taps. While those of an input larger than the
+ * caches are computed, the rows that the next output row is the first to read are fetched: rows are taken side by side,
+ * so to the hardware each is a new stream. Rows past the image are the next one's. */
+static int64_t pixels_at(const cnn_pool2d *d, cnn_range inside, int64_t row, int64_t q, const float *x)
+{
+    const int64_t alike = cnn_windows_alike(inside, q), all = floats_in(d);
+    if (all < CNN_FAR_FLOATS)
+        return alike;
+    const int64_t pixels = cnn_min(alike, AHEAD_PIXELS), rows = cnn_min(d->r, d->stride_h);
+    const int64_t h = row / d->p * d->h + (row % d->p + 1) * d->stride_h - d->pad_t + d->r - rows;
+    for (int64_t i = 0; i < rows; i++) {
+        const int64_t at = ((h + i) * d->w + q * d->stride_w - d->pad_l) * d->c, n = pixels * d->stride_w * d->c;
+        for (int64_t f = cnn_max(at, 0); f < cnn_min(at + n, all); f += 16)
+            __builtin_prefetch(x + f);
+    }
+    return pixels;
+}
+
+/* Output row p of an image, counted over all. A window without a valid cell has no maximum: -infinity. */
+static void max_row(const cnn_pool2d *d, int64_t row, const float *all, float *y, uint8_t *index)
 {
     taps_t taps;
     cnn_range inside = cnn_windows_inside(d->s, d->stride_w, d->pad_l, d->w, d->q);
+    const int64_t p = row % d->p;
+    const float *x = all + row / d->p * d->h * d->w * d->c;
     for (int64_t q = 0, run; q < d->q; q += run) {
-        run = cnn_windows_alike(inside, q);
+        run = pixels_at(d, inside, row, q, all);
         taps_forward(d, p, q, &taps);
         if (taps.count > 0) {
             cnn_k->max_pool2d_fwd(taps.count, taps.offset, taps.tap, run, d->stride_w * d->c, d->c, x, y + q * d->c,
@@ -87,8 +113,15 @@ static void max_pool2d_fwd(const void *desc, void *const *buf, cnn_team *team)
     cnn_team_range(team, d->n * d->p, &lo, &hi);
     for (int64_t row = lo; row < hi; row++) {
         int64_t at = row * d->q * d->c;
-        max_row(d, row % d->p, x + row / d->p * d->h * d->w * d->c, y + at, index + at);
+        max_row(d, row, x, y + at, index + at);
     }
+}
+
+/* Whether rows of dx are made in scratch, to be stored past the caches. Of average pooling, which has less to read and to
+ * compute beside, that takes longer (Zen 5). */
+static int is_far(const cnn_pool2d *d)
+{
+    return d->w * d->c <= ROW_FLOATS && cnn_is_far(floats_in(d));
 }
 
 static void max_pool2d_bwd(const void *desc, void *const *buf, cnn_team *team)
@@ -96,30 +129,35 @@ static void max_pool2d_bwd(const void *desc, void *const *buf, cnn_team *team)
     const cnn_pool2d *d = desc;
     const float *dy = buf[0];
     const uint8_t *index = buf[1];
-    float *dx = buf[2];
+    const int far = is_far(d);
+    float *dx = buf[2], scratch[ROW_FLOATS];
     taps_t taps;
     int64_t lo, hi;
     cnn_team_range(team, d->n * d->h, &lo, &hi);
     for (int64_t row = lo; row < hi; row++) {
         int64_t h = row % d->h, image = row / d->h * d->p * d->q * d->c;
         cnn_range p = windows_of(h, d->r, d->stride_h, d->pad_t, d->p);
+        float *out = cnn_far_out(far, scratch, dx + row * d->w * d->c);
         for (int64_t phase = 0; phase < d->stride_w; phase++)
             for (int64_t w = phase, run; w < d->w; w += run * d->stride_w) {
                 run = cells_alike(d, w);
                 taps_backward(d, p, h, w, &taps);
                 cnn_k->max_pool2d_bwd(taps.count, taps.offset, taps.tap, run, d->stride_w * d->c, d->c, dy + image,
-                                      index + image, dx + (row * d->w + w) * d->c);
+                                      index + image, out + w * d->c);
             }
+        cnn_far_done(far, d->w * d->c, scratch, dx + row * d->w * d->c);
     }
 }
 
-/* One output row p. The mean over no cell is 0. */
-static void avg_row(const cnn_pool2d *d, int64_t p, const float *x, float *y)
+/* Likewise. The mean over no cell is 0. */
+static void avg_row(const cnn_pool2d *d, int64_t row, const float *all, float *y)
 {
     taps_t taps;
     cnn_range inside = cnn_windows_inside(d->s, d->stride_w, d->pad_l, d->w, d->q);
+    const int64_t p = row % d->p;
+    const float *x = all + row / d->p * d->h * d->w * d->c;
     for (int64_t q = 0, run; q < d->q; q += run) {
-        run = cnn_windows_alike(inside, q);
+        run = pixels_at(d, inside, row, q, all);
         taps_forward(d, p, q, &taps);
         float scale = taps.count > 0 ? 1.0f / (float)taps.count : 0.0f;
         cnn_k->avg_pool2d_fwd(taps.count, taps.offset, scale, run, d->stride_w * d->c, d->c, x, y + q * d->c);
@@ -134,7 +172,7 @@ static void avg_pool2d_fwd(const void *desc, void *const *buf, cnn_team *team)
     int64_t lo, hi;
     cnn_team_range(team, d->n * d->p, &lo, &hi);
     for (int64_t row = lo; row < hi; row++)
-        avg_row(d, row % d->p, x + row / d->p * d->h * d->w * d->c, y + row * d->q * d->c);
+        avg_row(d, row, x, y + row * d->q * d->c);
 }
 
 /* How many cells of window i are inside. */
