@@ -14,7 +14,7 @@ from cnnengine.core.naming import without_prefix
 from cnnengine.ops.conv_algorithm import DIRECT
 from cnnengine.reference import IMPLEMENTATIONS
 from tests.support.bounds import check
-from tests.support.cases import CASES, Case
+from tests.support.cases import CASES, NO_ACT, Case
 from tests.support.compare import TINY, assert_same_bits, ulps
 from tests.support.native import run_native
 from tests.support.run import new_outputs, run64
@@ -183,6 +183,36 @@ def test_pooling_larger_than_the_caches_has_the_bits_of_single_images(isa, op, w
         native.call(op, {"n": n, **fields}, inputs, together, threads=threads)
         for one, other in zip(together, single, strict=True):
             assert_same_bits(one, other)
+
+
+def _aligned(shape, start):
+    """NaN everywhere; the first element `start` floats behind the start of a cache line."""
+    size = int(np.prod(shape))
+    memory = np.full(size + 32, np.nan, np.float32)
+    first = -memory.ctypes.data % 64 // 4 + start
+    return memory[first : first + size].reshape(shape)
+
+
+@pytest.mark.parametrize("start", [0, 1])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("op", ["depthwise2d_fwd", "depthwise2d_bwd_data"])
+def test_depthwise_maps_larger_than_the_caches_have_the_bits_of_single_images(isa, op, stride, start):
+    n, h, w, c = 9 if stride == 1 or op.endswith("data") else 33, 97, 83, 64
+    p, q = (h - 1) // stride + 1, (w - 1) // stride + 1
+    x_shape, y_shape = (n, h, w, c), (n, p, q, c)
+    fields = {"n": 1, "h": h, "w": w, "c": c, "m": 1, "r": 3, "s": 3, "p": p, "q": q, "pad_t": 1, "pad_l": 1}
+    fields |= {"stride_h": stride, "stride_w": stride, "dilation_h": 1, "dilation_w": 1, **NO_ACT}
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal((3, 3, c, 1), np.float32)
+    given, made = (x_shape, y_shape) if op.endswith("fwd") else (y_shape, x_shape)
+    assert np.prod(made) > FAR
+    data, single, bias = rng.standard_normal(given, np.float32), np.empty(made, np.float32), [None] * op.endswith("fwd")
+    for i in range(n):
+        native.call(op, fields, [data[i : i + 1], weights, *bias], [single[i : i + 1]])
+    for threads in (1, 3):
+        together = _aligned(made, start)
+        native.call(op, fields | {"n": n}, [data, weights, *bias], [together], threads=threads)
+        assert_same_bits(together, single)
 
 
 @pytest.mark.parametrize("row", [0, 12])  # 5 channels are folded 12 rows at a time: the last one is left over

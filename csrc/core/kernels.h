@@ -49,6 +49,8 @@ typedef struct cnn_depthwise_line {
     int64_t taps, step, first, cells;
     int64_t rows, lines, pixels, channels;
     int64_t pitch, x_row, x_line, w_row, w_step, y_step, y_line;
+    int64_t ahead, ahead_rows; /* beside a line, fetch so many rows so far behind its first one; 0 rows: none */
+    int64_t far;               /* store past the caches, to whole cache lines */
     cnn_bounds bounds;
 } cnn_depthwise_line;
 

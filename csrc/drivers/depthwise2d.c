@@ -11,6 +11,7 @@
 #include "core/kernels.h"
 #include "core/team.h"
 #include "drivers/activation.h"
+#include "drivers/far.h"
 
 enum {
     LINE_FLOATS = 32768, /* of x that the lines given to the kernel together may have */
@@ -23,6 +24,7 @@ typedef struct {
     int64_t c, w_row, y_row;      /* channels; floats in a row of the weights and of the result */
     int64_t c_lo, c_hi;           /* this thread's channels */
     int lines;                    /* the kernel of lines can do it */
+    int far, stores_far;          /* x is larger than the caches: fetch the next lines beside these; the result is */
     cnn_bounds bounds;            /* of the result, which only the kernel of lines knows */
     int64_t *x_offset, *w_offset; /* room for all taps */
 } correlation_t;
@@ -61,7 +63,7 @@ static int has_kernel(const cnn_depthwise_axis *w, int64_t channels)
 static correlation_t correlation(cnn_depthwise_axis h, cnn_depthwise_axis w, int64_t c, int64_t w_row, int64_t y_row,
                                  char *local)
 {
-    correlation_t k = {h, w, c, w_row, y_row, 0, c, has_kernel(&w, c), {0}, (int64_t *)local, NULL};
+    correlation_t k = {h, w, c, w_row, y_row, 0, c, has_kernel(&w, c), 0, 0, {0}, (int64_t *)local, NULL};
     k.w_offset = k.x_offset + h.taps * w.taps;
     return k;
 }
@@ -87,8 +89,11 @@ static void correlate_lines(const correlation_t *k, cnn_range rows, int64_t u, i
         .w_step = k->w.w_step * k->c,
         .y_step = k->w.y_step * k->c,
         .y_line = k->h.y_step * k->y_row,
+        .far = k->stores_far,
         .bounds = k->bounds,
     };
+    d.ahead_rows = k->far ? cnn_min(k->h.step, d.rows) : 0; /* that the next lines are the first to read */
+    d.ahead = lines * d.x_line + (d.rows - d.ahead_rows) * d.x_row;
     x += (u * k->h.step + k->h.first + rows.lo * k->h.gap) * x_row + k->c_lo;
     w += (k->h.w_first + rows.lo * k->h.w_step) * k->w_row + k->w.w_first * k->c + k->c_lo;
     y += (k->h.y_first + u * k->h.y_step) * k->y_row + k->w.y_first * k->c + k->c_lo;
@@ -186,6 +191,12 @@ static void forward_spread(const cnn_depthwise2d *d, const correlation_t *k, int
         correlate_runs(&from_scratch, rows, u, scratch, w, bias, y);
 }
 
+/* Whether a result of so many floats goes past the caches: whole cache lines must be stored at once. */
+static int stores_far(const correlation_t *k, int64_t floats, const float *y)
+{
+    return k->lines && cnn_k->vl == PIECE && k->c % PIECE == 0 && (uintptr_t)y % 64 == 0 && cnn_is_far(floats);
+}
+
 static correlation_t forward(const cnn_depthwise2d *d, char *local)
 {
     int64_t cm = d->c * d->m;
@@ -194,6 +205,7 @@ static correlation_t forward(const cnn_depthwise2d *d, char *local)
                                   cm, d->s * cm, d->q * cm, local);
     if (k.lines)
         k.bounds = cnn_bounds_of(d->act);
+    k.far = d->m == 1 && d->n * d->h * d->w * d->c >= CNN_FAR_FLOATS;
     return k;
 }
 
@@ -218,6 +230,7 @@ static void depthwise2d_fwd(const void *desc, void *const *buf, cnn_team *team)
     cnn_range channels, rows = share(by_channels, cm, d->n, d->p, team, &channels);
     k.c_lo = channels.lo;
     k.c_hi = channels.hi;
+    k.stores_far = by_channels && stores_far(&k, d->n * d->p * d->q * cm, buf[3]);
     for (int64_t row = rows.lo, image, lo, hi; row < rows.hi; row += hi - lo) {
         image = row / d->p;
         lo = row % d->p;
@@ -249,12 +262,15 @@ static cnn_workspace fwd_workspace(const void *desc)
 static void backward_rows(const cnn_depthwise2d *d, cnn_range channels, int64_t lo, int64_t hi, const float *dy,
                           const float *w, float *dx, char *local)
 {
+    const int64_t floats = d->m == 1 ? d->n * d->h * d->w * d->c : 0;
     int64_t cm = d->c * d->m;
     for (int64_t i = 0; i < d->stride_h; i++)
         for (int64_t j = 0; j < d->stride_w; j++) {
             correlation_t k = correlation(axis_backward(d->p, d->r, d->h, d->stride_h, d->dilation_h, d->pad_t, i),
                                           axis_backward(d->q, d->s, d->w, d->stride_w, d->dilation_w, d->pad_l, j), cm,
                                           d->s * cm, d->w * cm, local);
+            k.far = i == 0 && j == 0 && d->n * d->p * d->q * cm >= CNN_FAR_FLOATS;
+            k.stores_far = stores_far(&k, floats, dx);
             if (k.lines) {
                 k.c_lo = channels.lo;
                 k.c_hi = channels.hi;

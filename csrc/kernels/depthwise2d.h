@@ -3,6 +3,21 @@
  * Three kernels of one arithmetic: each output is bias + the sum over its taps, by rows of taps from the first cell to
  * the last, and taps outside the image are left out, whichever tile or kernel makes the output. */
 #include "simd/channels.h"
+#include "simd/far.h"
+
+/* Store `lines` lines of `pixels` pixels (constants); two loops, or the choice would be made for every vector. */
+CNN_INLINE void depthwise_out(int lines, int pixels, const cnn_depthwise_line *d, const vf *sum, float *y)
+{
+    if (d->far) {
+        CNN_UNROLL(16)
+        for (int b = 0; b < lines * pixels; b++)
+            v_store_far(y + b / pixels * d->y_line + b % pixels * d->y_step, sum[b]);
+    } else {
+        CNN_UNROLL(16)
+        for (int b = 0; b < lines * pixels; b++)
+            v_store(y + b / pixels * d->y_line + b % pixels * d->y_step, sum[b]);
+    }
+}
 
 /* `pixels` neighbours of a row (a constant, at most 8), each the sum over `rows` rows of `taps` cells (a constant), the
  * next pixel's first cell `step` (a constant) further on. A cell is loaded once for all pixels that read it. Cells
@@ -36,9 +51,7 @@ CNN_INLINE void depthwise_tile(int pixels, int64_t rows, int taps, int step, int
         for (int b = 0; b < pixels; b++)
             sum[b] = bounded(sum[b], &d->bounds);
     }
-    CNN_UNROLL(8)
-    for (int b = 0; b < pixels; b++)
-        v_store(y + b * d->y_step, sum[b]);
+    depthwise_out(1, pixels, d, sum, y);
 }
 
 /* The same of two lines for 3 x 3 taps, of which the second begins `step` rows below: rows that both read are loaded once,
@@ -75,9 +88,18 @@ CNN_INLINE void depthwise_pair(int pixels, int step, int64_t lo, int64_t hi, con
         for (int b = 0; b < 2 * pixels; b++)
             sum[b] = bounded(sum[b], &d->bounds);
     }
-    CNN_UNROLL(16)
-    for (int b = 0; b < 2 * pixels; b++)
-        v_store(y + b / pixels * d->y_line + b % pixels * d->y_step, sum[b]);
+    depthwise_out(2, pixels, d, sum, y);
+}
+
+/* While a tile of `pixels` pixels is computed, fetch for `lines` lines what comes later in these channels and columns. */
+CNN_INLINE void depthwise_fetch(int pixels, int step, int64_t lines, const cnn_depthwise_line *d, const float *x)
+{
+    for (int64_t i = 0; i < lines * d->ahead_rows; i++) {
+        const float *row = x + d->ahead + i / d->ahead_rows * d->x_line + i % d->ahead_rows * d->x_row;
+        CNN_UNROLL(16)
+        for (int cell = 0; cell < pixels * step; cell++)
+            __builtin_prefetch(row + cell * d->pitch, 0, 2);
+    }
 }
 
 /* `group` channels of all lines, in tiles of `pixels`; the last tile of a line overlaps the one before. */
@@ -96,6 +118,8 @@ CNN_INLINE void depthwise_group(int pixels, int taps, int step, int64_t group, c
                 int64_t i = v + CNN_VL <= group ? v : group - CNN_VL;
                 const float *from = x + first * d->pitch + i, *b = bias ? bias + i : NULL;
                 float *to = y + at * d->y_step + i;
+                if (d->ahead_rows > 0)
+                    depthwise_fetch(pixels, step, together, d, from);
                 if (together == 2 && inside)
                     depthwise_pair(pixels, step, 0, cells, d, from, w + i, b, to);
                 else if (together == 2)
@@ -135,7 +159,7 @@ CNN_INLINE void depthwise_lines(int taps, int step, const cnn_depthwise_line *li
 {
     const cnn_depthwise_line copy = *lines, *d = &copy; /* of which the compiler knows that no store changes it */
     const int pixels = depthwise_tile_pixels(d->pixels);
-    const int64_t group = depthwise_group_channels(d->channels);
+    const int64_t group = d->ahead_rows ? d->channels : depthwise_group_channels(d->channels);
     for (int64_t next = 0; next < d->channels; next += group) {
         int64_t i = next + group <= d->channels ? next : d->channels - group;
         const float *b = bias ? bias + i : NULL;
@@ -269,10 +293,19 @@ CNN_INLINE void depthwise_weights_pixel(int rows, int taps, int64_t lo, int64_t 
     }
 }
 
+/* Beside a pixel, fetch what the next lines are the first to read in its place. */
+CNN_INLINE void depthwise_weights_fetch(const cnn_depthwise_line *d, const float *x, const float *dy)
+{
+    for (int64_t i = 0; i < d->ahead_rows; i++)
+        for (int64_t j = 0; j < d->step; j++)
+            __builtin_prefetch(x + d->ahead + i * d->x_row + j * d->pitch, 0, 2);
+    __builtin_prefetch(dy + d->lines * d->y_line, 0, 2);
+}
+
 /* A vector of channels of `rows` x `taps` weights (constants, at most 25 in all). The first `skip` lanes of dw stay as
  * they are. */
-CNN_INLINE void depthwise_weights_group(int rows, int taps, const cnn_depthwise_line *d, int64_t skip, const float *x,
-                                        const float *dy, float *dw)
+CNN_INLINE void depthwise_weights_group(int rows, int taps, const cnn_depthwise_line *d, int fetches, int64_t skip,
+                                        const float *x, const float *dy, float *dw)
 {
     vf sum[25];
     CNN_UNROLL(25)
@@ -281,11 +314,14 @@ CNN_INLINE void depthwise_weights_group(int rows, int taps, const cnn_depthwise_
     for (int64_t line = 0; line < d->lines; line++) {
         const float *cell = x + line * d->x_line + d->first * d->pitch, *g = dy + line * d->y_line;
         int64_t first = d->first, until = d->first + d->pixels * d->step;
-        for (; first < until; first += d->step, cell += d->step * d->pitch, g += d->y_step)
+        for (; first < until; first += d->step, cell += d->step * d->pitch, g += d->y_step) {
+            if (fetches)
+                depthwise_weights_fetch(d, cell, g);
             if (first >= 0 && first + taps <= d->cells)
                 depthwise_weights_pixel(rows, taps, 0, taps, d, cell, g, sum);
             else
                 depthwise_weights_pixel(rows, taps, -first, d->cells - first, d, cell, g, sum);
+        }
     }
     vi adds = v_lane() >= (int32_t)skip;
     CNN_UNROLL(25)
@@ -301,11 +337,12 @@ CNN_INLINE void depthwise_weights_vector(int group, int taps, const cnn_depthwis
 {
     int64_t i = 0;
     for (; i + group <= d->rows; i += group)
-        depthwise_weights_group(group, taps, d, skip, x + i * d->x_row, dy, dw + i * d->w_row);
+        depthwise_weights_group(group, taps, d, i == 0 && d->ahead_rows > 0, skip, x + i * d->x_row, dy,
+                                dw + i * d->w_row);
     for (; group > 2 && i + 2 <= d->rows; i += 2)
-        depthwise_weights_group(2, taps, d, skip, x + i * d->x_row, dy, dw + i * d->w_row);
+        depthwise_weights_group(2, taps, d, 0, skip, x + i * d->x_row, dy, dw + i * d->w_row);
     for (; i < d->rows; i++)
-        depthwise_weights_group(1, taps, d, skip, x + i * d->x_row, dy, dw + i * d->w_row);
+        depthwise_weights_group(1, taps, d, 0, skip, x + i * d->x_row, dy, dw + i * d->w_row);
 }
 
 /* dw += the gradient that lines of dy give, for at least a vector of channels, 3 or 5 taps side by side. Here y is dy.
