@@ -27,6 +27,7 @@ typedef struct cnn_epilogue {
     int64_t act; /* after it: a line of unary.def, 0: none */
     float alpha, beta;
     int accumulate;    /* add to what c holds */
+    int far;           /* store past the caches, to whole cache lines */
     const char *next;  /* memory that is wanted soon, so that it comes while the tile is computed; never NULL: ... */
     int64_t next_step; /* ... a line at each step of the sum, this many bytes further on */
 } cnn_epilogue;

@@ -5,6 +5,8 @@
  * Winograd's algorithm is another way (winograd.h); which one is the descriptor's choice. The backward passes are in
  * conv2d_data.c and conv2d_weights.c, and are problems of the same form. */
 #include "drivers/conv2d.h"
+#include "drivers/activation.h"
+#include "drivers/far.h"
 #include "drivers/narrow.h"
 #include "drivers/share.h"
 
@@ -97,13 +99,27 @@ static void solve_piece(const cnn_conv_problem *p, const cnn_piece *piece, const
         cnn_strip_sweep(&strip, piece->first, piece->last);
 }
 
+enum { STREAMED_FLOATS = 1 << 18 }; /* that an L2 does not hold */
+
+/* Whether a pixel's window is one cell of such an input, and the next pixel's the next one. */
+static int streams(const cnn_conv_problem *p)
+{
+    const cnn_window *win = &p->win;
+    const int64_t taps = win->taps_f * win->taps_h * win->taps_w, steps = win->step_f * win->step_h * win->step_w;
+    return taps == 1 && steps == 1 && !p->cut.padded && win->n * win->f * win->h * win->w * win->c >= STREAMED_FLOATS;
+}
+
 void cnn_conv_solve(const cnn_conv_problem *p, const float *in, float *out, const cnn_team *team)
 {
     const size_t table = cnn_conv_table_bytes(p);
     char *local = team->local;
     const float **bases = (const float **)(local + p->cut.copy_bytes);
     int64_t *run = (int64_t *)(local + p->cut.copy_bytes + 3 * table);
-    const cnn_strip tables = {.rows = bases,
+    const int64_t floats = p->win.n * p->out_f * p->out_h * p->out_w * p->out_c;
+    const cnn_strip tables = {.far = cnn_lines_are_far(floats, p->out_c, out) && p->out_cols % 16 == 0 &&
+                                     !cnn_act_after_bounds(p->act),
+                              .streams = streams(p),
+                              .rows = bases,
                               .c = (float **)((char *)bases + table),
                               .addend = p->addend ? (const float **)((char *)bases + 2 * table) : NULL,
                               .runs = p->cut.runs,

@@ -16,6 +16,12 @@ static inline int cnn_is_far(int64_t floats)
     return cnn_stores_far && floats >= CNN_FAR_FLOATS;
 }
 
+/* The same where vectors go straight to the rows of y: those must begin with a cache line. */
+static inline int cnn_lines_are_far(int64_t floats, int64_t row, const float *y)
+{
+    return cnn_is_far(floats) && row % 16 == 0 && (uintptr_t)y % 64 == 0;
+}
+
 /* How many of the `left` floats to make next: a piece, or all if they are not far. */
 static inline int64_t cnn_far_part(int far, int64_t left)
 {

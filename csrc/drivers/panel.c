@@ -3,6 +3,7 @@
 
 enum {
     BAND_COLS = 256, /* columns that are packed together: as many as the hardware fetches ahead in a row of b */
+    A_AHEAD = 4096,  /* floats of A that are fetched before they are read */
     TOGETHER = 16,   /* rows of a plain B that are read side by side: as many streams as the hardware fetches ahead */
 };
 
@@ -145,6 +146,7 @@ static piece_t piece_of(const cnn_strip *s, int64_t j)
                          .alpha = (float)s->alpha,
                          .beta = (float)s->beta,
                          .accumulate = s->accumulate,
+                         .far = s->far && width % 16 == 0,
                          .next = (const char *)s->rows};
     return p;
 }
@@ -159,10 +161,12 @@ static const float *after(const cnn_strip *s, int64_t j, int64_t lo, int64_t hi)
     return s->k0 + rows < s->depth ? p.b + rows * p.b_step : NULL;
 }
 
-static void sweep_panel(const cnn_strip *s, int64_t j, const float *next)
+static void sweep_panel(const cnn_strip *s, int64_t j, const float *next, int streams)
 {
     piece_t p = piece_of(s, j);
-    if (next)
+    if (streams)
+        cnn_fetch(&p.e, s->rows[0] + A_AHEAD, s->m, cnn_tile_count(s->m, p.panel.nv));
+    else if (next)
         cnn_fetch(&p.e, next, p.b_step, cnn_tile_count(s->m, p.panel.nv));
     cnn_tiles(p.panel.nv, s->m, s->runs, s->run, s->kc, s->rows, s->a_step, p.b, s->c, &p.e);
 }
@@ -209,7 +213,7 @@ static void sweep_part(const cnn_strip *s, int64_t lo, int64_t hi)
         cnn_k->tile_row(s->runs, s->run, s->kc, s->rows[0], s->a_step, p.b, most * s->depth, s->c[0], &p.e);
     }
     for (int64_t j = lo; j < hi; j++)
-        sweep_panel(s, j, s->b_step ? NULL : after(s, j, lo, hi));
+        sweep_panel(s, j, s->b_step ? NULL : after(s, j, lo, hi), s->streams && j == lo);
 }
 
 /* Rows [k0, k0 + runs * kc) of the whole strip's depth. The addend comes with the first part, for the results of the
@@ -224,6 +228,7 @@ static void sweep_rows(const cnn_strip *whole, int64_t k0, int64_t runs, const i
     s.run = run;
     s.kc = kc;
     s.accumulate = k0 > 0;
+    s.far = whole->far && runs * kc == s.depth;
     if (k0 > 0)
         s.addend = NULL;
     if (k0 + runs * kc < s.depth) {

@@ -72,6 +72,8 @@ typedef struct cnn_strip {
     int64_t act;
     double alpha, beta;
     int accumulate; /* set by cnn_strip_sweep */
+    int streams;    /* rows of A follow each other in memory, where they come from: fetch the next ones */
+    int far;        /* the result is larger than the caches, see cnn_epilogue; of sums in parts, this is unset */
 } cnn_strip;
 
 /* Panels [lo, hi) of the strip. A sum over CNN_DEEP or more is taken in parts of about CNN_DEPTH, so that a part of

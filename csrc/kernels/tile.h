@@ -4,6 +4,8 @@
  * vectors in registers (measured: 37 % of the FMA peak against 97-100 %). Goto & van de Geijn 2008 explain the tile,
  * Dukhan 2019 (The Indirect Convolution Algorithm) the row pointers. */
 
+#include "simd/far.h"
+
 #define ROWS_1(X) X(0)
 #define ROWS_2(X) ROWS_1(X) X(1)
 #define ROWS_3(X) ROWS_2(X) X(2)
@@ -37,6 +39,7 @@
 #define LOWEST(r, j) c##r##_##j = v_max(low, c##r##_##j);
 #define HIGHEST(r, j) c##r##_##j = v_min(high, c##r##_##j);
 #define STORE(r, j) v_store(out##r + j * CNN_VL, c##r##_##j);
+#define STORE_FAR(r, j) v_store_far(out##r + j * CNN_VL, c##r##_##j);
 #define SPILL(r, j) v_store(spilled + (r * CNN_MAX_NV + j) * CNN_VL, c##r##_##j);
 
 #define WANT_C(r, j)                                                                                                   \
@@ -124,15 +127,19 @@ enum { CNN_STEPS = 1 };
 #define LOWEST_4(r) COLS_4(LOWEST, r)
 #define HIGHEST_4(r) COLS_4(HIGHEST, r)
 #define STORE_1(r) COLS_1(STORE, r)
+#define STORE_FAR_1(r) COLS_1(STORE_FAR, r)
 #define WANT_C_1(r) COLS_1(WANT_C, r)
 #define WANT_ADDEND_1(r) COLS_1(WANT_ADDEND, r)
 #define STORE_2(r) COLS_2(STORE, r)
+#define STORE_FAR_2(r) COLS_2(STORE_FAR, r)
 #define WANT_C_2(r) COLS_2(WANT_C, r)
 #define WANT_ADDEND_2(r) COLS_2(WANT_ADDEND, r)
 #define STORE_3(r) COLS_3(STORE, r)
+#define STORE_FAR_3(r) COLS_3(STORE_FAR, r)
 #define WANT_C_3(r) COLS_3(WANT_C, r)
 #define WANT_ADDEND_3(r) COLS_3(WANT_ADDEND, r)
 #define STORE_4(r) COLS_4(STORE, r)
+#define STORE_FAR_4(r) COLS_4(STORE_FAR, r)
 #define WANT_C_4(r) COLS_4(WANT_C, r)
 #define WANT_ADDEND_4(r) COLS_4(WANT_ADDEND, r)
 #define SPILL_1(r) COLS_1(SPILL, r)
@@ -187,7 +194,11 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
             const vf low = v_splat(bounds.low);                                                                        \
             ROWS_##MR(LOWEST_##NV)                                                                                     \
         }                                                                                                              \
-        ROWS_##MR(STORE_##NV)                                                                                          \
+        if (far) {                                                                                                     \
+            ROWS_##MR(STORE_FAR_##NV)                                                                                  \
+        } else {                                                                                                       \
+            ROWS_##MR(STORE_##NV)                                                                                      \
+        }                                                                                                              \
     }                                                                                                                  \
     if (act)                                                                                                           \
         apply_act(MR, c, e);
@@ -225,7 +236,7 @@ static __attribute__((noinline)) const float *bias_of(const cnn_epilogue *e, int
                                  const cnn_epilogue *e)                                                                \
     {                                                                                                                  \
         const int64_t first = e->first, next_step = e->next_step, act = e->act;                                        \
-        const int narrow = e->cols < NV * CNN_VL, accumulate = e->accumulate;                                          \
+        const int narrow = e->cols < NV * CNN_VL, accumulate = e->accumulate, far = e->far;                            \
         float padded[NV * CNN_VL];                                                                                     \
         const float *const bias = bias_of(e, NV * CNN_VL, padded), *const *addend = e->addend;                         \
         const cnn_bounds bounds = e->bounds;                                                                           \
