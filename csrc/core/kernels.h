@@ -28,12 +28,13 @@ typedef struct cnn_epilogue {
     float alpha, beta;
     int accumulate;    /* add to what c holds */
     int far;           /* store past the caches, to whole cache lines */
+    int64_t b_step;    /* floats from a row of B to the next; of panels of one vector, that vector */
     const char *next;  /* memory that is wanted soon, so that it comes while the tile is computed; never NULL: ... */
     int64_t next_step; /* ... a line at each step of the sum, this many bytes further on */
 } cnn_epilogue;
 
 /* `tiles` tiles of mr rows each, C[tiles * mr][nv * vl] = sum over runs t and i < kc of (rows[r] + run[t])[i * a_step] *
- * b[t * kc + i][...], then the epilogue. Rows of b follow each other. Each element of C is one chain of multiply-adds
+ * b[t * kc + i][...], then the epilogue. Rows of b are e->b_step apart. Each element of C is one chain of multiply-adds
  * from the bias on, in the order of t, i, whatever the tile it falls into, so its bits do not depend on how rows and
  * columns are cut into tiles. */
 typedef void (*cnn_tile_fn)(int64_t tiles, int64_t runs, const int64_t *run, int64_t kc, const float *const *rows,

@@ -8,6 +8,7 @@
  * to a few sets of the cache. Of the first layer, a few channels under many taps, a copy of the strip with its padding
  * serves all rows instead. */
 #include "drivers/conv2d.h"
+#include "drivers/join.h"
 #include "drivers/narrow.h"
 
 enum {
@@ -16,6 +17,11 @@ enum {
     TOGETHER = 4,    /* blocks that are gathered at a time */
     BAND_COLS = 512, /* columns for which a block is gathered once */
     PIXELS = 512,    /* of a strip: fewer, and loading and storing tiles of dw shows */
+    FEW_BLOCKS = 8,  /* of rows that do not repay packing dy ... */
+    PITCH = 512,     /* ... if a pixel of it has no more filters: with more its cells share few sets of the cache */
+    CHUNKS_MIN = 16, /* as many as threads can share, and ... */
+    CHUNKS_MAX = 64,
+    CHUNK_FLOATS = 1 << 19, /* ... as have so many floats together */
 };
 
 typedef struct {
@@ -26,8 +32,10 @@ typedef struct {
     cnn_panels panels;     /* of a group's filters */
     int64_t band, bands;   /* panels of a band, and bands */
     int64_t tiles;         /* of a block in a panel */
+    int64_t in_place;      /* panels of each group that are read from dy as it lies */
     int by_panels;         /* threads share the panels, and pack their own, instead of rows and pixels */
     int64_t lines, strips; /* output rows of a strip, and strips */
+    int64_t size, chunks;  /* floats of dw; chunks of strips with a sum of their own, or 1 */
     int copied;            /* whether rows are read from a copy of the strip, cut so: */
     cnn_window_strip cut;
 } weights_t;
@@ -36,6 +44,14 @@ typedef struct {
 static int64_t packed_size(const weights_t *g)
 {
     return g->groups * g->lines * g->win.q * cnn_packed_cols(g->kg);
+}
+
+/* Panels that their columns fill, and whose rows may be apart: all but the last, or that too. */
+static int64_t panels_in_place(const weights_t *g)
+{
+    const cnn_panel last = cnn_panel_at(&g->panels, g->panels.count - 1);
+    const int may_be = g->blocks <= FEW_BLOCKS && g->k <= PITCH && (last.nv > 1 || g->k == cnn_k->vl);
+    return may_be ? g->panels.count - (last.cols < last.nv * cnn_k->vl) : 0;
 }
 
 static weights_t weights_problem(const cnn_conv2d *d, int threads)
@@ -47,15 +63,19 @@ static weights_t weights_problem(const cnn_conv2d *d, int threads)
     g.kc = g.win.depth * (joined ? d->s : 1);
     g.blocks = cnn_ceil_div(g.runs * g.kc, LANES);
     g.panels = cnn_panels_of(g.kg);
-    const int64_t panels = g.panels.count;
+    const int64_t panels = g.panels.count, lines = g.win.n * g.win.o * g.win.p;
+    g.lines = cnn_equal_part(lines, PIXELS / cnn_max(g.win.q, 1));
+    g.strips = cnn_ceil_div(lines, g.lines);
+    g.size = g.runs * g.kc * g.k;
+    g.chunks = cnn_min(cnn_min(g.strips, CHUNKS_MAX), CHUNK_FLOATS / g.size);
+    g.chunks = g.chunks < CHUNKS_MIN ? 1 : g.chunks;
+    threads = g.chunks > 1 ? 1 : threads;
     g.by_panels = d->groups == 1 && g.kg >= 2 * g.runs * g.kc && panels % threads == 0;
     g.band = cnn_equal_part(g.by_panels ? panels / threads : panels, BAND_COLS / cnn_panel_cols());
     g.bands = cnn_ceil_div(panels, g.band);
     g.tiles = cnn_tile_count(LANES, g.panels.nv);
     g.tiles = cnn_max(g.tiles, cnn_tile_count(LANES, cnn_panel_at(&g.panels, panels - 1).nv)); /* one cut for all */
-    const int64_t lines = g.win.n * g.win.o * g.win.p;
-    g.lines = cnn_equal_part(lines, PIXELS / cnn_max(g.win.q, 1));
-    g.strips = cnn_ceil_div(lines, g.lines);
+    g.in_place = panels_in_place(&g);
     g.copied = d->groups == 1 && d->c <= FEW && d->t * d->r * d->s > 1;
     if (g.copied)
         g.cut = cnn_window_rows(&g.win, g.lines, 1);
@@ -81,6 +101,12 @@ static copy_t copy_of(const weights_t *g, char *local)
                     .bytes = at + lines + cnn_align64((size_t)g->runs * sizeof(int64_t))};
 }
 
+/* A thread's scratch for what the rows of a strip read. */
+static size_t rows_bytes(const weights_t *g)
+{
+    return g->copied ? copy_of(g, NULL).bytes : (size_t)(g->lines * g->win.q * TOGETHER * LANES) * sizeof(float);
+}
+
 cnn_workspace cnn_conv2d_bwd_weights_workspace(const void *desc)
 {
     const cnn_conv2d *d = desc;
@@ -91,9 +117,10 @@ cnn_workspace cnn_conv2d_bwd_weights_workspace(const void *desc)
     if (cnn_narrow_applies_to_weights(d))
         return (cnn_workspace){0, cnn_narrow_weights_bytes(d)};
     const weights_t g = weights_problem(d, 1);
-    return (cnn_workspace){(size_t)packed_size(&g) * sizeof(float),
-                           g.copied ? copy_of(&g, NULL).bytes
-                                    : (size_t)(g.lines * g.win.q * TOGETHER * LANES) * sizeof(float)};
+    const size_t packed = (size_t)packed_size(&g) * sizeof(float);
+    if (g.chunks > 1)
+        return (cnn_workspace){(size_t)(g.chunks * g.size) * sizeof(float), rows_bytes(&g) + packed};
+    return (cnn_workspace){packed, rows_bytes(&g)};
 }
 
 /* Memory that is fetched beside the tiles of a strip. */
@@ -137,6 +164,9 @@ static void pack_strip(const weights_t *g, const strip_t *s, const float *dy, co
         cnn_team_range(team, g->panels.count, &first, &last);
     else
         cnn_team_range(team, s->m, &lo, &hi);
+    first = cnn_max(first, g->in_place);
+    if (first >= last)
+        return;
     dy += (s->line * g->win.q + lo) * g->k;
     for (int64_t group = 0; group < g->groups; group++)
         cnn_pack(dy + group * g->kg, hi - lo, g->kg, g->k, 1, s->dy + group * s->m * cnn_packed_cols(g->kg), lo, s->m,
@@ -242,10 +272,11 @@ static pixels_t copied_pixels(const weights_t *g, const strip_t *s, const float 
 
 /* The tile of `height` rows from dw on, and a part of what is ahead. */
 static void weights_tile(const weights_t *g, const pixels_t *p, const float *const *rows, int64_t height,
-                         cnn_panel panel, const float *dy, int accumulate, ahead_t ahead, float *dw)
+                         cnn_panel panel, const float *dy, int64_t dy_step, int accumulate, ahead_t ahead, float *dw)
 {
     const cnn_epilogue e = {.first = panel.first,
                             .cols = panel.cols,
+                            .b_step = dy_step,
                             .accumulate = accumulate,
                             .next = ahead.from,
                             .next_step = cnn_ceil_div(ahead.bytes, p->runs * p->kc)};
@@ -255,15 +286,36 @@ static void weights_tile(const weights_t *g, const pixels_t *p, const float *con
     cnn_k->tile[panel.nv][height](1, p->runs, p->run, p->kc, rows, p->step, dy, c, &e);
 }
 
-/* What unit u of [lo, hi) fetches: units take turns with x and dy. */
-static ahead_t ahead_of(const strip_t *s, int64_t u, int64_t lo, int64_t hi)
+/* Panel j of a group's dy in the strip, and from row to row of it. */
+static const float *panel_of(const weights_t *g, const strip_t *s, const float *dy, int64_t group, int64_t j,
+                             int64_t *step)
 {
-    const ahead_t *all = &s->ahead[u % 2];
+    const cnn_panel panel = cnn_panel_at(&g->panels, j);
+    if (j < g->in_place) {
+        *step = g->k;
+        return dy + s->line * g->win.q * g->k + group * g->kg + panel.first;
+    }
+    *step = (int64_t)panel.nv * cnn_k->vl;
+    return s->dy + (group * cnn_packed_cols(g->kg) + panel.first) * s->m;
+}
+
+/* What unit u of [lo, hi), on panel j from `dy` on, fetches. Of a panel that lies in place the first units fetch the next
+ * strip's, as many columns each as a tile fetches with a row; the others, and all where dy is packed, take turns with x
+ * and dy. */
+static ahead_t ahead_of(const weights_t *g, const strip_t *s, int64_t u, int64_t lo, int64_t hi, int64_t j,
+                        const float *dy)
+{
+    const int64_t in_block = g->band * g->tiles, cols = cnn_k->vl == 16 ? 32 : 16;
+    const int64_t at = ((u / in_block - lo / in_block) * g->tiles + u % g->tiles) * cols;
+    if (j < g->in_place && at < cnn_panel_at(&g->panels, j).cols)
+        return (ahead_t){(const char *)(dy + s->m * g->k + at), s->m * g->k * (int64_t)sizeof(float)};
+    const ahead_t *all = &s->ahead[j < g->in_place ? 0 : u % 2];
     return (ahead_t){all->from + all->bytes * (u - lo) / (hi - lo), 2 * all->bytes / (hi - lo)};
 }
 
-/* Units [lo, hi) of (group, band, block, panel, tile) for the strip. */
-static void weights_strip(const weights_t *g, const strip_t *s, const float *x, int64_t lo, int64_t hi, float *dw)
+/* Units [lo, hi) of (group, band, block, panel, tile) for the strip, added to dw or not. */
+static void weights_strip(const weights_t *g, const strip_t *s, const float *x, const float *dy, int64_t lo, int64_t hi,
+                          int adds, float *dw)
 {
     const int64_t in_block = g->band * g->tiles, all = g->runs * g->kc;
     const copy_t copy = copy_of(g, (char *)s->x);
@@ -286,11 +338,44 @@ static void weights_strip(const weights_t *g, const strip_t *s, const float *x, 
         for (int64_t i = first; i < last; i++)
             rows[i - first] = g->copied ? copy.bases[0] + copy.run[(row + i) / g->kc] + (row + i) % g->kc
                                         : s->x + (at - from) * s->m * LANES + i;
-        const cnn_panel panel = cnn_panel_at(&g->panels, j);
-        const float *dy = s->dy + (group * cnn_packed_cols(g->kg) + panel.first) * s->m;
-        weights_tile(g, &p, rows, last - first, panel, dy, s->line > 0, ahead_of(s, u, lo, hi),
-                     dw + (row + first) * g->k + group * g->kg);
+        int64_t step;
+        const float *b = panel_of(g, s, dy, group, j, &step);
+        weights_tile(g, &p, rows, last - first, cnn_panel_at(&g->panels, j), b, step, adds,
+                     ahead_of(g, s, u, lo, hi, j, b), dw + (row + first) * g->k + group * g->kg);
     }
+}
+
+/* The team's sums over strips [first, last). */
+static void weights_strips(const weights_t *g, int64_t first, int64_t last, const float *x, const float *dy, float *dw,
+                           cnn_team *team)
+{
+    const int meet = !g->by_panels && g->in_place < g->panels.count; /* the threads pack for each other */
+    int64_t lo, hi;
+    cnn_team_range(team, g->groups * g->bands * g->blocks * g->band * g->tiles, &lo, &hi);
+    for (int64_t i = first; i < last; i++) {
+        const strip_t s = strip_at(g, x, dy, i, team);
+        if (i > first && meet)
+            cnn_team_barrier(team); /* nobody reads the strip before any more */
+        pack_strip(g, &s, dy, team);
+        if (meet)
+            cnn_team_barrier(team);
+        weights_strip(g, &s, x, dy, lo, hi, i > first, dw);
+    }
+}
+
+/* The thread's share of chunks, each as if it were alone, then of their sum. */
+static void weights_chunks(const weights_t *g, const float *x, const float *dy, float *dw, cnn_team *team)
+{
+    cnn_team alone = {.size = 1, .local = team->local, .shared = team->local + rows_bytes(g)};
+    float *partial = (float *)team->shared;
+    int64_t lo, hi;
+    cnn_team_range(team, g->chunks, &lo, &hi);
+    for (int64_t i = lo; i < hi; i++)
+        weights_strips(g, g->strips * i / g->chunks, g->strips * (i + 1) / g->chunks, x, dy, partial + i * g->size,
+                       &alone);
+    cnn_team_barrier(team);
+    cnn_team_range_grain(team, g->size, LANES, &lo, &hi);
+    cnn_join(g->chunks, g->size, lo, hi, partial, dw);
 }
 
 void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
@@ -313,14 +398,8 @@ void cnn_conv2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
         return;
     }
     const weights_t g = weights_problem(d, team->size);
-    int64_t lo, hi;
-    cnn_team_range(team, g.groups * g.bands * g.blocks * g.band * g.tiles, &lo, &hi);
-    for (int64_t i = 0; i < g.strips; i++) {
-        const strip_t s = strip_at(&g, x, dy, i, team);
-        if (i > 0)
-            cnn_team_barrier(team); /* nobody reads the strip before any more */
-        pack_strip(&g, &s, dy, team);
-        cnn_team_barrier(team);
-        weights_strip(&g, &s, x, lo, hi, dw);
-    }
+    if (g.chunks > 1)
+        weights_chunks(&g, x, dy, dw, team);
+    else
+        weights_strips(&g, 0, g.strips, x, dy, dw, team);
 }

@@ -7,6 +7,7 @@
 #include "core/kernels.h"
 #include "core/team.h"
 #include "drivers/far.h"
+#include "drivers/join.h"
 
 enum {
     WEIGHT_BLOCKS = 64,
@@ -116,20 +117,6 @@ static void weights_block(const cnn_depthwise2d *d, int64_t b, cnn_range channel
     }
 }
 
-/* dw[lo, hi) from the blocks' sums. */
-static void join_weights(int64_t blocks, int64_t size, int64_t lo, int64_t hi, const float *partial, float *dw)
-{
-    for (int64_t i = lo; i < hi; i += PIECE) {
-        double total[PIECE] = {0};
-        int64_t n = hi - i < PIECE ? hi - i : PIECE;
-        for (int64_t b = 0; b < blocks; b++)
-            for (int64_t l = 0; l < n; l++)
-                total[l] += partial[b * size + i + l];
-        for (int64_t l = 0; l < n; l++)
-            dw[i + l] = (float)total[l];
-    }
-}
-
 /* Work is shared out by blocks and, where the kernel of lines does it, channels. */
 void cnn_depthwise2d_bwd_weights(const void *desc, void *const *buf, cnn_team *team)
 {
@@ -146,7 +133,7 @@ void cnn_depthwise2d_bwd_weights(const void *desc, void *const *buf, cnn_team *t
     }
     cnn_team_barrier(team);
     cnn_team_range_grain(team, size, PIECE, &lo, &hi);
-    join_weights(blocks, size, lo, hi, partial, buf[2]);
+    cnn_join(blocks, size, lo, hi, partial, buf[2]);
 }
 
 cnn_workspace cnn_depthwise2d_bwd_weights_workspace(const void *desc)

@@ -147,6 +147,7 @@ static piece_t piece_of(const cnn_strip *s, int64_t j)
                          .beta = (float)s->beta,
                          .accumulate = s->accumulate,
                          .far = s->far && width % 16 == 0,
+                         .b_step = p.b_step,
                          .next = (const char *)s->rows};
     return p;
 }

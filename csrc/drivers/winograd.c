@@ -163,7 +163,7 @@ static void multiply(const cnn_winograd *g, const cut_t *t, const scratch_t *s, 
         for (int64_t j = lo; j < hi; j++) {
             const cnn_panel panel = panel_of(g, t, j);
             const int64_t width = (int64_t)panel.nv * cnn_k->vl, offset = position * t->v_step;
-            cnn_epilogue e = {.first = position * t->m_step + panel.first - band, .cols = width};
+            cnn_epilogue e = {.first = position * t->m_step + panel.first - band, .cols = width, .b_step = width};
             fetch_after(g, t, s, position, j, lo, hi, cnn_tile_count(m, panel.nv), &e);
             cnn_tiles(panel.nv, m, 1, &offset, g->depth, s->row, 1, filters_of(g, t, s, position, j), s->product, &e);
         }

@@ -94,6 +94,7 @@ static void accumulate(const cnn_winograd *g, const scratch_t *s, int64_t width,
     const int nv = (int)(width / cnn_k->vl);
     const int64_t height = cnn_ceil_div(g->depth, cnn_tile_count(g->depth, nv)); /* of a tile */
     const cnn_epilogue e = {.cols = width,
+                            .b_step = width,
                             .accumulate = !first_block,
                             .next = (const char *)(sums + height * width), /* what the next tile adds to */
                             .next_step = cnn_ceil_div(height * width * (int64_t)sizeof(float), m)};

@@ -171,6 +171,8 @@ WINDOWS = {
     "row": _windows(1, 19, 1, 5, pad=(0, 0, 2, 2)),
     "row_strided": _windows(1, 20, 1, 4, stride=(1, 2), pad=(0, 0, 1, 0)),
     "whole": _windows(4, 5, 4, 5),
+    "many": _windows(61, 53, 1, 1),
+    "many_same": _windows(61, 53, 3, 3, pad=(1, 1, 1, 1)),
 }
 DILATED = {
     "dilated": _windows(9, 10, 3, 3, dilation=(2, 3)),
@@ -206,6 +208,11 @@ _CONV = [
     ("dilated_strided", "dilated_strided", 2, 5, 3, 1),
     ("dilated_even", "dilated_even", 2, 5, 3, 1),
     ("shared_by_columns", "pointwise", 1, 24, 149, 1),
+    ("many_widening", "many", 3, 24, 144, 1),
+    ("many_narrowing", "many", 3, 40, 24, 1),
+    ("many_a_vector", "many", 3, 32, 16, 1),
+    ("many_few_channels", "many_same", 3, 5, 35, 1),
+    ("many_same", "many_same", 3, 19, 33, 1),
     ("shared_by_columns_same", "same", 1, 19, 83, 1),
     ("shared_by_columns_groups", "strided_same", 1, 40, 190, 2),
     ("groups", "same", 2, 4, 6, 2),
