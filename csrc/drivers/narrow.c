@@ -20,11 +20,16 @@ int64_t cnn_narrow_beside(int64_t taps_w, int64_t gap_w, int64_t step_w)
 void cnn_narrow_pack(const float *w, int64_t width, int64_t group_step, int64_t in_step, int64_t out_step, int64_t tap,
                      int64_t beside, float *packed)
 {
-    const int64_t vl = cnn_k->vl;
+    const int64_t vl = cnn_k->vl, step = beside * vl; /* from one channel of the input to the next */
     float *out = packed + (tap / beside * width * beside + tap % beside) * vl;
-    for (int64_t j = 0; j < width; j++, out += beside * vl)
-        for (int64_t l = 0; l < vl; l++)
-            out[l] = w[l / width * group_step + j * in_step + l % width * out_step];
+    if (width == vl && in_step == 1) {
+        cnn_k->transpose(width, width, w, out_step, out, step);
+        return;
+    }
+    for (int64_t j = 0; j < width; j++)
+        for (int64_t group = 0; group < vl / width; group++)
+            for (int64_t i = 0; i < width; i++)
+                out[j * step + group * width + i] = w[group * group_step + j * in_step + i * out_step];
 }
 
 void cnn_narrow_open(cnn_conv_problem *p)
