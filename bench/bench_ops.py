@@ -25,7 +25,7 @@ def test_op(take, op, case, implementation):
     target = TARGETS[case.target] if case.target else None
     roof = target.roof if target else "peak" if case.flops else "copy"
     # What counts is arithmetic of products, and how fast data moves of the rest; of a roof of both, both.
-    moved = bytes_moved(op, inputs, outputs) if not case.flops or roof in ("copy", "l2") else 0
+    moved = bytes_moved(op, case, inputs, outputs) if not case.flops or roof in ("copy", "l2") else 0
     labels = {"op": op, "shape": case.name, "roof": roof, "beside": case.beside}
     if target:
         labels["target"] = target.labels()

@@ -90,9 +90,9 @@ def can_run(implementation, op, case):
     )
 
 
-def bytes_moved(op, inputs, outputs):
-    """Bytes read and written, each buffer once; what an update writes it also reads."""
-    return OPS[op].bytes_moved(_flat(inputs), outputs)
+def bytes_moved(op, case, inputs, outputs):
+    """Bytes read and written, each buffer once but for those read twice; what an update writes it also reads."""
+    return OPS[op].bytes_moved(_flat(inputs), outputs) + sum(inputs[i].nbytes for i in case.twice)
 
 
 @cache

@@ -22,6 +22,7 @@ class BenchCase:
     operation that packs the second input beforehand, as a program for inference does; None: it is taken as it is.
     `target` is a key of bench.targets, `beside` the case of a plain convolution to compare with. With `sets` > 1
     calls take so many copies of the second input in turn, as the layers of a network come with weights of their own.
+    `twice` numbers the inputs that are read in two passes, because what the first one finds is needed for the second.
     """
 
     name: str
@@ -33,6 +34,7 @@ class BenchCase:
     target: str | None = None
     beside: str | None = None
     sets: int = 1
+    twice: tuple = ()
 
 
 CASES: dict[str, list[BenchCase]] = {}

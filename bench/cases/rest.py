@@ -48,9 +48,9 @@ def _batch_norm():
         [x],
         target="norm",
     )
-    add("batch_norm_bwd", _ACTIVATIONS, f, [x, x, each, positive(c), each, None], [x, each, each], target="norm")
-    given = [x, x, each, positive(c), each, each]
-    add("batch_norm_bwd", f"{_ACTIVATIONS}, relu", relu, given, [x, each, each], target="norm")
+    given, passes = [x, x, each, positive(c), each], {"twice": (0, 1), "target": "norm"}
+    add("batch_norm_bwd", _ACTIVATIONS, f, [*given, None], [x, each, each], **passes)
+    add("batch_norm_bwd", f"{_ACTIVATIONS}, relu", relu, [*given, each], [x, each, each], **passes)
 
 
 def _own_norms():
