@@ -14,7 +14,7 @@ from cnnengine.core.naming import without_prefix
 from cnnengine.ops.conv_algorithm import DIRECT
 from cnnengine.reference import IMPLEMENTATIONS
 from tests.support.bounds import check
-from tests.support.cases import CASES, NO_ACT, Case
+from tests.support.cases import ACTS, CASES, NO_ACT, Case
 from tests.support.compare import TINY, assert_same_bits, ulps
 from tests.support.native import run_native
 from tests.support.run import new_outputs, run64
@@ -212,6 +212,30 @@ def test_depthwise_maps_larger_than_the_caches_have_the_bits_of_single_images(is
     for threads in (1, 3):
         together = _aligned(made, start)
         native.call(op, fields | {"n": n}, [data, weights, *bias], [together], threads=threads)
+        assert_same_bits(together, single)
+
+
+@pytest.mark.parametrize("start", [0, 1])
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("op", ["conv2d_fwd", "conv2d_bwd_data"])
+def test_convolutions_larger_than_the_caches_have_the_bits_of_single_images(isa, op, size, start):
+    n, h, w, narrow, wide = 6, 97, 83, 20, 96
+    c, k = (narrow, wide) if op == "conv2d_fwd" else (wide, narrow)
+    fields = {"n": 1, "f": 1, "h": h, "w": w, "c": c, "k": k, "t": 1, "r": size, "s": size, "o": 1, "p": h, "q": w}
+    fields |= dict.fromkeys(("stride_f", "stride_h", "stride_w", "dilation_f", "dilation_h", "dilation_w", "groups"), 1)
+    fields |= {"pad_f": 0, "pad_t": size // 2, "pad_l": size // 2, "packed": 0, "algorithm": DIRECT, **ACTS["relu6"]}
+    rng = np.random.default_rng(0)
+    shape = (n, h, w, wide)
+    assert np.prod(shape) > FAR
+    data, addend = rng.standard_normal((n, h, w, narrow), np.float32), rng.standard_normal(shape, np.float32)
+    weights, bias = rng.standard_normal((1, size, size, c, k), np.float32), rng.standard_normal(wide, np.float32)
+    single = np.empty(shape, np.float32)
+    for i in range(n):
+        at = slice(i, i + 1)
+        native.call(op, fields, [data[at], weights, bias, addend[at]], [single[at]])
+    for threads in (1, 3):
+        together = _aligned(shape, start)
+        native.call(op, fields | {"n": n}, [data, weights, bias, addend], [together], threads=threads)
         assert_same_bits(together, single)
 
 

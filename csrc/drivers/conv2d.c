@@ -37,7 +37,7 @@ int64_t cnn_conv_group_size(const cnn_conv_problem *p)
     return p->cut.runs * p->cut.kc * cnn_packed_cols(p->out_cols);
 }
 
-/* Row pointers of the results (and what is added to them) of output rows [rows.lo, rows.hi), group g. */
+/* Row pointers of a group's results (and what is added to them) in output rows [rows.lo, rows.hi). */
 static void fill_outputs(const cnn_conv_problem *p, cnn_range rows, int64_t group, float *out, cnn_strip *strip)
 {
     int64_t i = 0;

@@ -6,7 +6,10 @@
  * each thread gathers what the rows of its results read, a block of rows at a time, [pixel][row]: both then lie as the
  * tile reads them. Where they are, they have the pitch of a pixel, in most networks a multiple of 1 KB, which maps them
  * to a few sets of the cache. Of the first layer, a few channels under many taps, a copy of the strip with its padding
- * serves all rows instead. */
+ * serves all rows instead; and dy is read as it lies for few rows.
+ *
+ * Of a small dw, chunks of strips have a sum of their own: a thread takes its chunks as if it were alone. They are cut by
+ * the shape. */
 #include "drivers/conv2d.h"
 #include "drivers/join.h"
 #include "drivers/narrow.h"
@@ -40,10 +43,12 @@ typedef struct {
     cnn_window_strip cut;
 } weights_t;
 
-/* Floats of a strip's packed dy. */
-static int64_t packed_size(const weights_t *g)
+/* Bytes of a strip's packed dy. */
+static size_t packed_bytes(const weights_t *g)
 {
-    return g->groups * g->lines * g->win.q * cnn_packed_cols(g->kg);
+    if (g->in_place == g->panels.count)
+        return 0;
+    return (size_t)(g->groups * g->lines * g->win.q * cnn_packed_cols(g->kg)) * sizeof(float);
 }
 
 /* Panels that their columns fill, and whose rows may be apart: all but the last, or that too. */
@@ -117,10 +122,9 @@ cnn_workspace cnn_conv2d_bwd_weights_workspace(const void *desc)
     if (cnn_narrow_applies_to_weights(d))
         return (cnn_workspace){0, cnn_narrow_weights_bytes(d)};
     const weights_t g = weights_problem(d, 1);
-    const size_t packed = (size_t)packed_size(&g) * sizeof(float);
     if (g.chunks > 1)
-        return (cnn_workspace){(size_t)(g.chunks * g.size) * sizeof(float), rows_bytes(&g) + packed};
-    return (cnn_workspace){packed, rows_bytes(&g)};
+        return (cnn_workspace){(size_t)(g.chunks * g.size) * sizeof(float), rows_bytes(&g) + packed_bytes(&g)};
+    return (cnn_workspace){packed_bytes(&g), rows_bytes(&g)};
 }
 
 /* Memory that is fetched beside the tiles of a strip. */

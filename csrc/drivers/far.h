@@ -1,6 +1,7 @@
 /* Results larger than the caches. An ordinary store first reads the line it goes to from memory, a third of what an
  * elementwise operation moves. So such results are made a piece at a time in scratch, which stays in L1, and stored from
- * there past the caches; pieces are small, so that reading goes on beside it. Such stores are not ordered with others, but
+ * there past the caches; pieces are small, so that reading goes on beside it. Products and depthwise convolutions, which
+ * make whole cache lines in registers, store those. Such stores are not ordered with others, but
  * the atomic operation with which a thread arrives at a barrier waits for them. On Zen 5 that takes 10 to 18 % less time for
  * activations, sums and batch normalisation, 1 to 3 % for a step of ResNet-50 of batch 16. */
 #ifndef CNN_DRIVERS_FAR_H
