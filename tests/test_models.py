@@ -5,8 +5,9 @@ import threading
 import numpy as np
 import pytest
 
-from cnnengine import Input, Model, Sequential, backend, layers, ops, optimizers
+from cnnengine import Input, Model, Sequential, backend, config, layers, ops, optimizers
 from cnnengine.core.errors import ConfigError, DTypeError, ShapeError
+from cnnengine.engine.program import ReferenceProgram
 from tests.support.compare import assert_same_bits
 from tests.support.keras_oracle import import_keras
 
@@ -78,6 +79,50 @@ def test_sequential_builds_for_a_shape():
     model = Sequential([layers.Conv2D(4, 3), layers.GlobalAveragePooling2D()])
     model.build((None, 8, 8, 3))
     assert model.output_shape == (None, 4) and model.count_params() == 112
+
+
+def test_a_call_like_the_last_one_sees_what_has_changed():
+    """Each of these comes after two calls on an array, of which the second takes the first one's program."""
+    model = Sequential([Input((4,)), layers.Dense(4, name="dense")])
+    x = np.random.default_rng(0).standard_normal((6, 8), np.float32)
+    whole = x[:, :4].copy()
+
+    def check(array):
+        first = model.predict_on_batch(whole)
+        assert_same_bits(model.predict_on_batch(whole), first)
+        kernel, bias = model.get_layer("dense").get_weights()
+        expected = array.astype(np.float64) @ kernel + bias
+        out = model.predict_on_batch(array)
+        np.testing.assert_allclose(out, expected * (2.0 if len(model.layers) > 1 else 1.0), rtol=1e-5, atol=1e-5)
+
+    check(whole)
+    check(whole[:3])
+    check(x[:, 1::2])  # the same shape, but not contiguous
+    check(whole.astype(np.float64))
+    check(np.arange(24).reshape(6, 4))
+    model.set_weights([2 * w for w in model.get_weights()])
+    check(whole)
+    before = config.backend(), config.get_isa()
+    try:
+        config.set_backend("reference")
+        check(whole)
+        assert isinstance(model._last[1], ReferenceProgram)
+        config.set_backend("native")
+        config.set_isa("generic")
+        check(whole)
+    finally:
+        config.set_backend(before[0])
+        config.set_isa(before[1])
+    model.add(layers.Lambda(lambda y: y * 2.0))
+    check(whole)
+
+
+def test_a_call_like_the_last_one_keeps_the_form_of_outputs():
+    inputs = Input((4,))
+    model = Model(inputs, {"twice": layers.Add()([inputs, inputs])})
+    for _ in range(3):
+        out = model.predict_on_batch(np.ones((2, 4), np.float32))
+        np.testing.assert_array_equal(out["twice"], np.full((2, 4), 2.0))
 
 
 def test_add_and_pop_follow_the_stack():

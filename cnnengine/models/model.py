@@ -9,7 +9,7 @@ from cnnengine.core.spec import STORAGE, shared_spec, standard_dtype
 from cnnengine.core.tensor_like import TensorLike
 from cnnengine.core.tree import flatten, form_of, map_structure, pack_like
 from cnnengine.engine.build import build_program
-from cnnengine.engine.cache import ProgramCache
+from cnnengine.engine.cache import ProgramCache, settings
 from cnnengine.engine.prepare import PreparedStore
 from cnnengine.layers.layer import Layer
 from cnnengine.models.summary import print_summary
@@ -50,6 +50,7 @@ class Model(Trainer, Layer):
         Layer.__init__(self, **kwargs)
         Trainer.__init__(self)
         self._programs = ProgramCache()
+        self._last = None  # what the last array was like that was taken as it was given, and the program for it
         self._prepared = PreparedStore()
 
     # --- structure --------------------------------------------------------------------------------------------
@@ -183,17 +184,28 @@ class Model(Trainer, Layer):
         self._build_shapes = map_structure(lambda spec: spec.shape, specs)
 
     def _run(self, inputs, training):
-        """Run on arrays: what `model(x)` returns."""
+        """Run on arrays: what `model(x)` returns.
+
+        An array like the last one needs no look at what it is: of a small network that would be a tenth of the time.
+        """
+        is_array = type(inputs) is np.ndarray and not training
+        like = (settings(), inputs.shape, inputs.dtype) if is_array and inputs.flags.c_contiguous else None
+        last = self._last
+        if like is not None and last is not None and like == last[0]:
+            return last[1].run([inputs])[0]
         if not isinstance(inputs, np.ndarray):
             inputs = self._in_order(inputs)
         arrays, specs = self._as_inputs(inputs)
         program, form = self._forward_program(specs, form_of(inputs), training)
         outputs = program.run(arrays)
+        if like is not None and form is None and arrays[0] is inputs:
+            self._last = like, program
         return outputs[0] if form is None else pack_like(form, outputs)
 
     def _changed(self):
         """The structure has changed: programs made before are of no use."""
         self._programs.clear()
+        self._last = None
 
 
 def check_inputs(expected, count, name):
