@@ -106,7 +106,7 @@ def test_a_call_like_the_last_one_sees_what_has_changed():
     try:
         config.set_backend("reference")
         check(whole)
-        assert isinstance(model._last[1], ReferenceProgram)
+        assert isinstance(model._programs.last[1], ReferenceProgram)
         config.set_backend("native")
         config.set_isa("generic")
         check(whole)

@@ -141,7 +141,8 @@ OPS = _read_ops()
 
 
 cdef class Arena:
-    """Aligned memory for one run at a time. Raises MemoryError."""
+    """Aligned memory. Raises MemoryError."""
+    cdef object __weakref__
     cdef void *memory
     cdef readonly size_t nbytes
 

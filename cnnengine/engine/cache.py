@@ -18,10 +18,14 @@ class ProgramCache:
     """Programs of one model; the one not used for longest goes first.
 
     Programs built for another ISA, backend or algorithm are never returned.
+
+    Attributes:
+        last: what the model notes of its last call, to find the program sooner; None after `clear`.
     """
 
     def __init__(self, limit=MAX_PROGRAMS):
         self._programs = OrderedDict()
+        self.last = None
         self._lock = threading.RLock()
         self._limit = limit
 
@@ -41,6 +45,7 @@ class ProgramCache:
     def clear(self):
         with self._lock:
             self._programs.clear()
+            self.last = None
 
     def __len__(self):
         return len(self._programs)

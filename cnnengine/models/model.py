@@ -50,7 +50,6 @@ class Model(Trainer, Layer):
         Layer.__init__(self, **kwargs)
         Trainer.__init__(self)
         self._programs = ProgramCache()
-        self._last = None  # what the last array was like that was taken as it was given, and the program for it
         self._prepared = PreparedStore()
 
     # --- structure --------------------------------------------------------------------------------------------
@@ -190,7 +189,7 @@ class Model(Trainer, Layer):
         """
         is_array = type(inputs) is np.ndarray and not training
         like = (settings(), inputs.shape, inputs.dtype) if is_array and inputs.flags.c_contiguous else None
-        last = self._last
+        last = self._programs.last  # what the last array was like that was taken as it was given, and its program
         if like is not None and last is not None and like == last[0]:
             return last[1].run([inputs])[0]
         if not isinstance(inputs, np.ndarray):
@@ -199,13 +198,12 @@ class Model(Trainer, Layer):
         program, form = self._forward_program(specs, form_of(inputs), training)
         outputs = program.run(arrays)
         if like is not None and form is None and arrays[0] is inputs:
-            self._last = like, program
+            self._programs.last = like, program
         return outputs[0] if form is None else pack_like(form, outputs)
 
     def _changed(self):
         """The structure has changed: programs made before are of no use."""
         self._programs.clear()
-        self._last = None
 
 
 def check_inputs(expected, count, name):
