@@ -353,7 +353,7 @@ static void weights_strip(const weights_t *g, const strip_t *s, const float *x, 
 static void weights_strips(const weights_t *g, int64_t first, int64_t last, const float *x, const float *dy, float *dw,
                            cnn_team *team)
 {
-    const int meet = !g->by_panels && g->in_place < g->panels.count; /* the threads pack for each other */
+    const int meet = g->in_place < g->panels.count; /* they pack for each other, at the ends of their panels at least */
     int64_t lo, hi;
     cnn_team_range(team, g->groups * g->bands * g->blocks * g->band * g->tiles, &lo, &hi);
     for (int64_t i = first; i < last; i++) {
