@@ -21,7 +21,8 @@ class Life:
     last: int
 
 
-def _aligned(nbytes):
+def aligned(nbytes):
+    """Bytes up to the next place that may be given out."""
     return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
@@ -34,7 +35,7 @@ class Gaps:
 
     def take(self, nbytes):
         """Offset of a part of at least `nbytes`."""
-        size = max(_aligned(nbytes), ALIGNMENT)
+        size = max(aligned(nbytes), ALIGNMENT)
         fitting = [(gap, i) for i, (_, gap) in enumerate(self._free) if gap >= size]
         if not fitting:
             return self._grow(size)
@@ -53,7 +54,7 @@ class Gaps:
 
     def give(self, offset, nbytes):
         """Make a part free again; it joins gaps beside it."""
-        size = max(_aligned(nbytes), ALIGNMENT)
+        size = max(aligned(nbytes), ALIGNMENT)
         at = next((i for i, (other, _) in enumerate(self._free) if other > offset), len(self._free))
         if at < len(self._free) and offset + size == self._free[at][0]:
             size += self._free.pop(at)[1]

@@ -13,7 +13,7 @@ import numpy as np
 from cnnengine import _native as native
 from cnnengine.core.spec import STORAGE
 from cnnengine.core.variable import Variable, WriteCounter
-from cnnengine.engine.plan import ALIGNMENT
+from cnnengine.engine.plan import aligned
 from cnnengine.engine.program import NativeProgram
 from cnnengine.graph.graph import Graph, Node
 from cnnengine.graph.passes.join_depthwise_blocks import join_depthwise_blocks
@@ -100,8 +100,8 @@ def pack_weights(graph):
 
 
 def _arrays_together(specs):
-    """Arrays of these specs in one block of memory, which then lies on huge pages (ResNet-50: 2 % less time, Zen 5)."""
-    offsets = list(accumulate((-(-spec.nbytes // ALIGNMENT) * ALIGNMENT for spec in specs), initial=0))
+    """Arrays of these specs in one block of memory, which then lies on huge pages (Zen 5: ResNet-50 takes 1-2 % less)."""
+    offsets = list(accumulate((aligned(spec.nbytes) for spec in specs), initial=0))
     arena = native.Arena(offsets[-1])
     return [arena.view(at, spec.shape, STORAGE[spec.dtype]) for at, spec in zip(offsets, specs)]
 

@@ -194,7 +194,7 @@ static void forward_spread(const cnn_depthwise2d *d, const correlation_t *k, int
 /* Whether a result of so many floats goes past the caches: whole cache lines must be stored at once. */
 static int stores_far(const correlation_t *k, int64_t floats, const float *y)
 {
-    return k->lines && cnn_k->vl == PIECE && k->c % PIECE == 0 && (uintptr_t)y % 64 == 0 && cnn_is_far(floats);
+    return k->lines && cnn_k->vl == PIECE && cnn_lines_are_far(floats, k->c, y);
 }
 
 static correlation_t forward(const cnn_depthwise2d *d, char *local)
@@ -262,7 +262,7 @@ static cnn_workspace fwd_workspace(const void *desc)
 static void backward_rows(const cnn_depthwise2d *d, cnn_range channels, int64_t lo, int64_t hi, const float *dy,
                           const float *w, float *dx, char *local)
 {
-    const int64_t floats = d->m == 1 ? d->n * d->h * d->w * d->c : 0;
+    const int64_t floats = d->n * d->h * d->w * d->c; /* of dx */
     int64_t cm = d->c * d->m;
     for (int64_t i = 0; i < d->stride_h; i++)
         for (int64_t j = 0; j < d->stride_w; j++) {
@@ -290,6 +290,7 @@ static void backward_spread(const cnn_depthwise2d *d, int64_t h, const float *dy
     float *scratch = (float *)(local + 2 * (size_t)(d->r * d->s) * sizeof(int64_t));
     wide.c = d->c * d->m;
     wide.m = 1;
+    wide.n = 0; /* of a row in scratch nothing is far */
     backward_rows(&wide, (cnn_range){0, wide.c}, h, h + 1, dy, w, scratch - h * d->w * wide.c, local);
     for (int64_t i = 0; i < d->w * d->c; i++) {
         dx[i] = scratch[i * d->m];

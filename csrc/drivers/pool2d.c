@@ -149,7 +149,7 @@ static void max_pool2d_bwd(const void *desc, void *const *buf, cnn_team *team)
     }
 }
 
-/* Likewise. The mean over no cell is 0. */
+/* Output row p of an image, counted over all. The mean over no cell is 0. */
 static void avg_row(const cnn_pool2d *d, int64_t row, const float *all, float *y)
 {
     taps_t taps;

@@ -1,7 +1,6 @@
 /* What each thread of a team computes of a product (or of `groups` products side by side): as many rows of all columns
  * as the others or, `by_columns`, as many columns of all rows. There a border between two threads lies within a panel,
- * which is the one's in its first rows and the other's in the rest: no thread has more than another by more than a row of
- * a panel. */
+ * which is the one's in its first rows and the other's in the rest: each end is right to half a row of a panel. */
 #ifndef CNN_SHARE_H
 #define CNN_SHARE_H
 
