@@ -100,7 +100,7 @@ def pack_weights(graph):
 
 
 def _arrays_together(specs):
-    """Arrays of these specs in one block of memory, which then lies on huge pages (Zen 5: ResNet-50 takes 1-2 % less)."""
+    """Arrays of these specs in one block, which then lies on huge pages (Zen 5: ResNet-50 takes 1 to 2 % less)."""
     offsets = list(accumulate((aligned(spec.nbytes) for spec in specs), initial=0))
     arena = native.Arena(offsets[-1])
     return [arena.view(at, spec.shape, STORAGE[spec.dtype]) for at, spec in zip(offsets, specs)]
