@@ -40,7 +40,7 @@ def _weight(name, shape, rng):
 
 def predictor(folder, x, threads, variant):
     keras.config.set_num_threads(threads)
-    model = keras.saving.load_model(folder / FILE)
+    model = keras.saving.load_model(folder / FILE, mmap=True)
     return lambda: model.predict_on_batch(x)
 
 

@@ -94,7 +94,7 @@ cdef extern from "drivers/peak.h" nogil:
 
 cdef extern from "core/arena.h" nogil:
     void *cnn_arena_alloc(size_t bytes)
-    void cnn_arena_free(void *memory)
+    void cnn_arena_free(void *memory, size_t bytes)
 
 
 class OpInfo:
@@ -150,10 +150,10 @@ cdef class Arena:
         self.memory = cnn_arena_alloc(nbytes)
         self.nbytes = nbytes
         if self.memory == NULL:
-            raise MemoryError(f"cannot allocate {nbytes:,} bytes for the values of a program")
+            raise MemoryError(f"cannot allocate {nbytes:,} bytes")
 
     def __dealloc__(self):
-        cnn_arena_free(self.memory)
+        cnn_arena_free(self.memory, self.nbytes)
 
     @property
     def address(self):

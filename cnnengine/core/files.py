@@ -1,7 +1,11 @@
-"""Writing files so that a final name never holds half a file."""
+"""Files: written so that a final name never holds half a file, or mapped so that arrays lie in them."""
 
 import os
 from contextlib import contextmanager, suppress
+from functools import partial
+from math import prod
+
+import numpy as np
 
 
 @contextmanager
@@ -62,3 +66,30 @@ def _sync_folder(folder):
     with suppress(OSError):  # some network file systems refuse fsync on folders
         os.fsync(descriptor)
     os.close(descriptor)
+
+
+class MappedFile:
+    """A file as read-only memory: the system reads a page when it is used, and may forget it again.
+
+    A file that another program shortens or overwrites meanwhile takes the arrays with it; one that `atomic_write`
+    replaces stays until nobody needs it.
+
+    Args:
+        file: a file that is open for reading; it may be closed afterwards.
+    """
+
+    def __init__(self, file):
+        import mmap
+
+        self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._page, self._forget = mmap.PAGESIZE, getattr(mmap, "MADV_DONTNEED", None)  # which Windows does not have
+
+    def array(self, offset, shape, dtype):
+        """(an array in the file, a function that gives back its memory until it is read again)."""
+        array = np.frombuffer(self._map, dtype, prod(shape), offset).reshape(shape)
+        return array, partial(self._release, offset, array.nbytes)
+
+    def _release(self, offset, nbytes):
+        if self._forget is not None:
+            start = offset // self._page * self._page
+            self._map.madvise(self._forget, start, offset + nbytes - start)

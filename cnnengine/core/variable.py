@@ -1,15 +1,19 @@
 """State that outlives a run: weights, moving averages, optimizer slots, random streams."""
 
 import itertools
+import mmap
+from math import prod
 
 import numpy as np
 
 from cnnengine.core.context import CONTEXT
-from cnnengine.core.errors import ShapeError
+from cnnengine.core.errors import ConfigError, ShapeError
 from cnnengine.core.spec import STORAGE, TensorSpec, standard_dtype
 from cnnengine.core.tensor_like import TensorLike
 
 _ALIGNMENT = 64
+_OF_SYSTEM, _WORTH_HUGE = 64 << 10, 4 << 20  # bytes
+_COPIED = 1 << 20  # elements that leave a file at a time: so many are in memory twice
 _writes = itertools.count(1)
 
 
@@ -19,13 +23,21 @@ class WriteCounter:
     last = 0
 
 
-def aligned_array(shape, dtype, make=np.empty):
-    """An array whose data starts on a cache line; its bytes are those of `make`, np.empty or np.zeros."""
-    dtype = np.dtype(dtype)
-    nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    raw = make(nbytes + _ALIGNMENT, np.uint8)
-    offset = -raw.ctypes.data % _ALIGNMENT
-    return raw[offset : offset + nbytes].view(dtype).reshape(shape)
+def aligned_array(shape, dtype):
+    """An array of zeros whose data starts on a cache line; the system provides its memory when it is first touched.
+
+    What is large goes back to the system when it is freed. malloc would keep it: after loading with mmap=True ResNet-50
+    would hold 10 MB that nobody uses.
+    """
+    size = prod(shape)
+    nbytes = size * np.dtype(dtype).itemsize
+    if nbytes < _OF_SYSTEM:
+        memory = np.zeros(nbytes + _ALIGNMENT, np.uint8)
+        return np.ndarray(shape, dtype, memory, -memory.ctypes.data % _ALIGNMENT)
+    memory = mmap.mmap(-1, nbytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if nbytes >= _WORTH_HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, dtype, size).reshape(shape)
 
 
 class Variable(TensorLike):
@@ -52,11 +64,12 @@ class Variable(TensorLike):
         """A variable of zeros whose memory the system provides when it is first touched."""
         dtype = standard_dtype(dtype)
         self = cls.__new__(cls)
-        self._open(aligned_array(shape, STORAGE[dtype], np.zeros), name, trainable, dtype, path)
+        self._open(aligned_array(shape, STORAGE[dtype]), name, trainable, dtype, path)
         return self
 
     def _open(self, array, name, trainable, dtype, path):
         self._array = array
+        self._release = None
         self.spec = TensorSpec(array.shape, dtype)
         self.name = name
         self.path = path or name
@@ -78,6 +91,51 @@ class Variable(TensorLike):
     def array(self):
         """The memory itself. Whoever writes to it calls `touched()`."""
         return self._array
+
+    def writable(self):
+        """The memory, for who is going to change it. Raises ConfigError if it is read-only."""
+        self.check_writable()
+        return self._array
+
+    def check_writable(self):
+        """Raise ConfigError if the value cannot be changed."""
+        if not self._array.flags.writeable:
+            raise ConfigError(
+                f'Variable "{self.path}" is read-only, since its model was loaded with mmap=True. '
+                "Load the model without it to train it or to change its weights"
+            )
+
+    def freeze(self):
+        """Make it read-only, for good."""
+        self._array.flags.writeable = False
+
+    def lie_in(self, array, release):
+        """Take the value from a mapped file, before anybody has used the variable.
+
+        Args:
+            array: the value, read-only.
+            release: function that gives back the memory it takes, until it is read again.
+        """
+        self._array, self._release = array, release
+        self.touched()
+
+    def release(self):
+        """Give back the memory of a value that lies in a mapped file: whoever reads it gets it anew."""
+        if (release := self._release) is not None:
+            release()
+
+    def leave_file(self):
+        """Move a value that lies in a mapped file into memory of its own, read-only as before."""
+        release = self._release
+        if release is None:
+            return
+        array = aligned_array(self.shape, self._array.dtype)
+        old, new = self._array.reshape(-1), array.reshape(-1)
+        for start in range(0, array.size, _COPIED):
+            new[start : start + _COPIED] = old[start : start + _COPIED]
+            release()
+        array.flags.writeable = False
+        self._array, self._release = array, None
 
     @property
     def value(self):
@@ -123,6 +181,7 @@ class Variable(TensorLike):
         return self.assign_add(-value if isinstance(value, TensorLike) else -np.asarray(value, np.float64))
 
     def _check(self, value):
+        self.check_writable()
         shape = tuple(np.shape(value) if not hasattr(value, "shape") else value.shape)
         if shape != self.shape and shape != ():
             raise ShapeError(f'Variable "{self.path}": expected a value of shape {self.shape}. Received: shape {shape}')
@@ -131,7 +190,7 @@ class Variable(TensorLike):
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"
 
     def __getstate__(self):
-        return self.__dict__ | {"_array": np.array(self._array)}
+        return self.__dict__ | {"_array": np.array(self._array), "_release": None}
 
     def __setstate__(self, state):
         array = state["_array"]

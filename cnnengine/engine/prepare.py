@@ -106,15 +106,33 @@ def _arrays_together(specs):
     return [arena.view(at, spec.shape, STORAGE[spec.dtype]) for at, spec in zip(offsets, specs)]
 
 
+def _groups(values):
+    """Keys of the values that are made in one run: small ones together, up to a limit; large ones alone.
+
+    A run for each value takes longer in all (ResNet-50 has 57). One run for all of them takes more memory: their
+    variables may lie in a mapped file, which holds none before the run and after it.
+    """
+    group, size = [], 0
+    for key, value in values.items():
+        if group and size + value.spec.size > _LARGE:
+            yield group
+            group, size = [], 0
+        group.append(key)
+        size += value.spec.size
+    if group:
+        yield group
+
+
 class _Maker:
     """Makes prepared values in one run, and all of them anew when one of their variables has changed, as training does.
 
-    A run for each value takes longer in all (ResNet-50 has 57), and only with frozen layers does a part of them stay.
-    All of them also live as long as one of them does.
+    Args:
+        values: of a graph.
+        arrays: where they go.
     """
 
-    def __init__(self, values):
-        self.arrays = _arrays_together([value.spec for value in values])
+    def __init__(self, values, arrays):
+        self._arrays = arrays
         graph = Graph()
         graph.nodes, graph.outputs = _ancestors(values), values
         self._program = NativeProgram(graph)
@@ -125,8 +143,10 @@ class _Maker:
     def refresh(self):
         versions = [variable.version for variable in self._variables]
         if versions != self._versions:
-            self._program.run([], outputs=self.arrays)
+            self._program.run([], outputs=self._arrays)
             self._program.forget_arenas()  # as large as the weights, and not needed until they change
+            for variable in self._variables:
+                variable.release()
             self._versions = versions
 
 
@@ -157,6 +177,8 @@ class PreparedStore:
         rest = [node for node in graph.nodes if id(node.outputs[0]) not in fixed]
         read = {id(v): v for node in (*rest, *graph.updates) for v in node.inputs if v is not None and id(v) in fixed}
         read |= {id(v): v for v in graph.outputs if id(v) in fixed}
+        for value in (v for node in rest for v in node.inputs if v is not None and isinstance(v.source, Variable)):
+            value.source.leave_file()  # read in every run, where small pages would cost time (Zen 5: VGG-16 3 %)
         with self._lock:
             entries = self._entries_of(read)
         return graph.replaced(rest), list(entries.values()), {key: entry.array for key, entry in entries.items()}
@@ -182,17 +204,19 @@ class PreparedStore:
         return known[id(value)]
 
     def _entries_of(self, values):
-        """Entries for values by id. Those that are not there yet are made together, but large ones each on its own."""
+        """Entries for values by id. Of those that are not there yet, small ones share a block of memory."""
         known, isa = {}, native.get_isa()
         keys = {i: (isa, self._number(value, known)) for i, value in values.items()}
         entries = {key: self._entries.get(key) for key in keys.values()}  # held, so that none goes meanwhile
         new = {keys[i]: value for i, value in values.items() if entries[keys[i]] is None}
         small = [key for key, value in new.items() if value.spec.size < _LARGE]
-        large = [[key] for key, value in new.items() if value.spec.size >= _LARGE]
-        for together in [small, *large] if small else large:
-            maker = _Maker([new[key] for key in together])
-            for key, array in zip(together, maker.arrays):
-                entries[key] = self._entries[key] = _Entry(maker, array)
+        arrays = dict(zip(small, _arrays_together([new[key].spec for key in small])))
+        for group in _groups(new):
+            if group[0] not in arrays:  # a large one, which goes when the last program does that reads it
+                arrays[group[0]] = _arrays_together([new[group[0]].spec])[0]
+            maker = _Maker([new[key] for key in group], [arrays[key] for key in group])
+            for key in group:
+                entries[key] = self._entries[key] = _Entry(maker, arrays[key])
         return {i: entries[key] for i, key in keys.items()}
 
     def refresh(self, entries):

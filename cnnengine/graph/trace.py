@@ -85,6 +85,8 @@ class Tracer:
 
     def update(self, op, inputs, variables, **attrs):
         """An update at the end of the run. What is recorded after it sees the variables' new values."""
+        for variable in variables:
+            variable.check_writable()
         inputs = [self._kept(self.value_of(x)) for x in inputs]
         node = Node(op, inputs, attrs, op.infer([x.spec for x in inputs], attrs), writes=variables)
         self.graph.updates.append(node)

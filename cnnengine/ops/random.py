@@ -63,7 +63,7 @@ def advance(state):
         CONTEXT.tracer.update(NEXT, [], [state])
         CONTEXT.tracer.follow(state, following)
         return
-    CALLS[CONFIG.backend]("random_next", NEXT.fields([], [], {}), [], [state.array])
+    CALLS[CONFIG.backend]("random_next", NEXT.fields([], [], {}), [], [state.writable()])
     state.touched()
 
 

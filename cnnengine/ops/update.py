@@ -39,6 +39,6 @@ def update(name, inputs, variables, **attrs):
         CONTEXT.tracer.update(op, inputs, variables, **attrs)
         return
     fields = op.fields([spec_of(x) for x in inputs], [v.spec for v in variables], attrs)
-    CALLS[CONFIG.backend](name, fields, [to_array(x) for x in inputs], [v.array for v in variables])
+    CALLS[CONFIG.backend](name, fields, [to_array(x) for x in inputs], [v.writable() for v in variables])
     for variable in variables:
         variable.touched()

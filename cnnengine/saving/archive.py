@@ -14,11 +14,14 @@ from cnnengine.core.errors import (
     UnsafeContent,
     UnsupportedVersion,
 )  # fmt: skip
+from cnnengine.saving.hdf5_write import ALIGNMENT
 from cnnengine.saving.source import as_source
 
 _MAX_MEMBERS = 1000
 _MAX_GROWTH = 8  # members together, over the size of the file; Keras and cnnengine store them as they are
 _LOCAL_HEADER = 30
+_ZIP64 = 20  # bytes of the extra field that zipfile adds with force_zip64
+_ALIGNMENT_ID, _EXTRA = 0xD935, 6  # of the extra field with which Android's zipalign moves content; its least size
 _ENCRYPTED = 1
 
 
@@ -26,7 +29,15 @@ _ENCRYPTED = 1
 def writing(file):
     """Write a zip archive to a binary file object; yields a function (name) -> binary file object of a new member."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        yield lambda name: archive.open(name, "w", force_zip64=True)
+        yield lambda name: archive.open(_entry(name, file.tell()), "w", force_zip64=True)
+
+
+def _entry(name, place):
+    """What zipfile is told of a member that is written at `place`: its content starts on a cache line."""
+    member = zipfile.ZipInfo(name)
+    start = place + _LOCAL_HEADER + len(name) + _ZIP64 + _EXTRA
+    member.extra = struct.pack("<HHH", _ALIGNMENT_ID, 2 + -start % ALIGNMENT, ALIGNMENT) + bytes(-start % ALIGNMENT)
+    return member
 
 
 def read(data, wanted):

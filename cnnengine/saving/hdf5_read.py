@@ -97,6 +97,10 @@ class StoredArray:
         array = words if self._words == self.dtype else (words.astype("<u4") << 16).view("<f4")
         return array if dtype is None else array.astype(dtype)
 
+    def mapped(self, dtype):
+        """What `Source.mapped` returns; None also where the numbers in the file are of another type."""
+        return self._source.mapped(self._offset, self.shape, dtype) if self._words == dtype else None
+
     def read_into(self, array):
         """Set a contiguous array of this shape, converting the numbers if need be."""
         if self._words == array.dtype:

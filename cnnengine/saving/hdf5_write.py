@@ -17,6 +17,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNDEFINED = 0xFFFFFFFFFFFFFFFF
 CHECKSUM = "cnnengine_crc32"  # attribute of the root group: CRC-32 of the file, with zeros in the place of the value
 DIGITS = 8
+ALIGNMENT = 64  # of arrays in the file, and of the file in an archive, so that they can be used where they lie
 LEAF_K, INTERNAL_K = 4, 16  # half the capacities of symbol nodes and B-tree nodes
 ENTRY, NODE_SIZE, SYMBOLS_SIZE = 40, 24 + (4 * INTERNAL_K + 1) * 8, 8 + 2 * LEAF_K * 40
 _SUPERBLOCK_SIZE = 96
@@ -81,14 +82,18 @@ class _Places:
         self.end = _SUPERBLOCK_SIZE
         self.root_chunk = None
 
-    def _put(self, chunk):
+    def _put(self, chunk, alignment=8):
+        self._fill(-self.end % alignment)
         address, size = self.end, memoryview(chunk).nbytes
         self.chunks.append(chunk)
         self.end += size
-        if size % 8:
-            self.chunks.append(bytes(8 - size % 8))
-            self.end += 8 - size % 8
+        self._fill(-size % 8)
         return address
+
+    def _fill(self, size):
+        if size:
+            self.chunks.append(bytes(size))
+            self.end += size
 
     def group(self, group):
         """(address of the header, of the B-tree, of the heap)"""
@@ -146,7 +151,7 @@ class _Places:
     def _dataset(self, array):
         kind = array.dtype.newbyteorder("<")
         array = np.ascontiguousarray(array, kind).reshape(array.shape)
-        address = self._put(memoryview(array.reshape(-1)).cast("B")) if array.size else UNDEFINED
+        address = self._put(memoryview(array.reshape(-1)).cast("B"), ALIGNMENT) if array.size else UNDEFINED
         messages = [
             (0x01, struct.pack("<BBB5x", 1, array.ndim, 0) + struct.pack(f"<{array.ndim}Q", *array.shape)),
             (0x03, _datatype(kind)),

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from cnnengine.core import registry
 from cnnengine.core.context import weight_budget
 from cnnengine.core.errors import CnnEngineError, ConfigError, CorruptFile, ModelFileError, UnsupportedVersion
-from cnnengine.core.files import atomic_write
+from cnnengine.core.files import MappedFile, atomic_write
 from cnnengine.models import Model
 from cnnengine.saving import archive, config_write, hdf5_read, hdf5_write, strict_json, weights
 from cnnengine.saving.source import Source
@@ -35,10 +35,13 @@ def _checked_path(filepath, extension, overwrite=True):
 
 
 @contextmanager
-def _opened(path):
+def _opened(path, mapped=False):
     """A file as a Source."""
     with open(path, "rb", buffering=1 << 16) as file:
-        yield Source(file)
+        source = Source(file)
+        if mapped and source.size:
+            source.mapping = MappedFile(file)
+        yield source
 
 
 # --- models -------------------------------------------------------------------------------------------------------
@@ -150,7 +153,7 @@ def save_model(model, filepath, overwrite=True):
         write_model(model, file)
 
 
-def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
+def load_model(filepath, custom_objects=None, compile=True, safe_mode=True, mmap=False):
     """Load a model that cnnengine or Keras 3 has saved.
 
     Nothing a file says is ever executed, imported, opened or downloaded; classes come from this package, from
@@ -161,6 +164,11 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
         custom_objects: dict from name to class or function.
         compile: whether to compile it as it was, with the state of its optimizer.
         safe_mode: accepted for Keras's sake; there is no other mode.
+        mmap: leave the weights in the file, mapped into memory, for a model that only predicts: it holds weights once,
+            as its kernels want them, and not a second time as they were saved. They cannot be changed, and nobody may
+            write into the file while the model lives; saving over it from here is safe, since that makes a new file.
+            Arrays whose place in the file is not a multiple of their numbers' size are read as always; in files
+            that cnnengine writes there are none.
 
     Returns:
         the model.
@@ -170,8 +178,12 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
         ConfigError: another extension.
         OSError: as the system reports it.
     """
-    with _opened(_checked_path(filepath, ".keras")) as source:
-        return read_model(source, custom_objects, compile)
+    with _opened(_checked_path(filepath, ".keras"), mmap) as source:
+        model = read_model(source, custom_objects, compile)
+    if mmap:
+        for variable in model.variables:  # also those that cannot stay in the file
+            variable.freeze()
+    return model
 
 
 def model_to_json(model, **kwargs):

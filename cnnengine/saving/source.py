@@ -3,6 +3,9 @@
 import io
 import os
 import zlib
+from math import prod
+
+import numpy as np
 
 from cnnengine.core.errors import TruncatedFile
 
@@ -15,15 +18,17 @@ class Source:
     Args:
         file: the file object.
         start, size: the part's place; by default all of the file.
+        mapping: the file as a MappedFile, also an attribute; None if no array is to lie in it.
     """
 
-    def __init__(self, file, start=0, size=None):
+    def __init__(self, file, start=0, size=None, mapping=None):
         self.file = file
         self.start = start
+        self.mapping = mapping
         self.size = file.seek(0, os.SEEK_END) - start if size is None else size
 
     def part(self, offset, size):
-        return Source(self.file, self.start + offset, size)
+        return Source(self.file, self.start + offset, size, self.mapping)
 
     def take(self, offset, size):
         """So many bytes from an offset on. Raises TruncatedFile."""
@@ -43,6 +48,13 @@ class Source:
             if not count:
                 raise TruncatedFile(f"The file ends within what is read: {len(view)} bytes are expected at {offset}")
             done += count
+
+    def mapped(self, offset, shape, dtype):
+        """(array in the mapped file, a function that gives back its memory), or None where none can lie there."""
+        place = self.start + offset
+        if self.mapping is None or place % np.dtype(dtype).itemsize or not prod(shape):
+            return None
+        return self.mapping.array(place, shape, dtype)
 
     def crc32(self, offset, size, crc=0):
         """The checksum of so many bytes from an offset on, continued from that of what was before."""

@@ -224,11 +224,13 @@ def _assign(fitting):
 
 
 def _set(variable, value):
-    if isinstance(value, StoredArray):
-        value.read_into(variable.array)
-        variable.touched()
-    else:
+    if not isinstance(value, StoredArray):
         variable.assign(value)
+    elif mapped := value.mapped(variable.array.dtype):
+        variable.lie_in(*mapped)
+    else:
+        value.read_into(variable.writable())
+        variable.touched()
 
 
 def _variables(thing):

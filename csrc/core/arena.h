@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-void *cnn_arena_alloc(size_t bytes); /* NULL when there is none */
-void cnn_arena_free(void *memory);
+void *cnn_arena_alloc(size_t bytes);             /* NULL when there is none */
+void cnn_arena_free(void *memory, size_t bytes); /* as many as were asked for */
 
 #endif
