@@ -32,15 +32,17 @@
 #define LOAD_B(j) vf b##j = v_load(b + j * CNN_VL);
 #define FMA(r, j) v_fma(&c##r##_##j, a, b##j);
 #define OUT(r) float *const out##r = c[r] + first;
-#define ADD_C(r, j) c##r##_##j += v_load(out##r + j * CNN_VL);
+#define ADD_C(r, j) c##r##_##j += channels_in(out##r + j * CNN_VL, WIDTH(j));
 #define LOAD_BIAS(j) vf bias##j = v_load(bias + j * CNN_VL);
 #define SET_BIAS(r, j) c##r##_##j = bias##j;
-#define ADD_ADDEND(r, j) c##r##_##j += v_load(addend[r] + first + j * CNN_VL);
+#define ADD_ADDEND(r, j) c##r##_##j += channels_in(addend[r] + first + j * CNN_VL, WIDTH(j));
 #define LOWEST(r, j) c##r##_##j = v_max(low, c##r##_##j);
 #define HIGHEST(r, j) c##r##_##j = v_min(high, c##r##_##j);
-#define STORE(r, j) v_store(out##r + j * CNN_VL, c##r##_##j);
+#define STORE(r, j) channels_out(out##r + j * CNN_VL, c##r##_##j, WIDTH(j));
 #define STORE_FAR(r, j) v_store_far(out##r + j * CNN_VL, c##r##_##j);
-#define SPILL(r, j) v_store(spilled + (r * CNN_MAX_NV + j) * CNN_VL, c##r##_##j);
+
+/* Columns of vector j: of the panel's last vector, only those that there are. */
+#define WIDTH(j) (j < LAST ? CNN_VL : last)
 
 #define WANT_C(r, j)                                                                                                   \
     if (j * CNN_VL % 16 == 0)                                                                                          \
@@ -85,20 +87,16 @@
         COLS_4(FMA, r)                                                                                                 \
     }
 
-/* What is wanted next: two lines a step with AVX-512, as a product of few rows takes in more than one (the last layers of
- * ResNet-50, whose weights come from memory: 10 % less time on Zen 5, half a per cent of the network). */
-#if CNN_VL == 16
-#define FETCH(next) __builtin_prefetch(next, 0, 2), __builtin_prefetch((next) + 64, 0, 2)
-#else
-#define FETCH(next) __builtin_prefetch(next, 0, 2)
-#endif
-
-/* One step of the sum, with a part of what is wanted next. Rows of B follow each other where they are one vector: the
- * tall tiles of those have no register left for a distance (with AVX2 88 % of the peak became 74). Where it goes on is hidden from gcc: it would advance the pointers to
- * all rows instead of one number, and load the vectors of a later step too early for the registers. */
-#define ONE_STEP(MR, NV)                                                                                               \
+/* One step of the sum, with `LINES` of what is wanted next. Rows of B follow each other where they are one vector: the
+ * tall tiles of those have no register left for a distance (with AVX2 88 % of the peak became 74). Where it goes on is
+ * hidden from gcc: it would advance the pointers to all rows instead of one number, and load the vectors of a later step
+ * too early for the registers. */
+#define ONE_STEP(MR, NV, LINES)                                                                                        \
     {                                                                                                                  \
-        FETCH(next);                                                                                                   \
+        if (LINES > 0)                                                                                                 \
+            __builtin_prefetch(next, 0, 2);                                                                            \
+        if (LINES > 1)                                                                                                 \
+            __builtin_prefetch(next + 64, 0, 2);                                                                       \
         B_##NV(LOAD_B) ROWS_##MR(STEP_##NV)                                                                            \
     }                                                                                                                  \
     at += a_step;                                                                                                      \
@@ -106,13 +104,16 @@
     next += next_step;                                                                                                 \
     __asm__("" : "+r"(b), "+r"(at));
 
-/* Steps in one round of the loop: with AVX-512 what counts them costs 5 % of a round of one. */
+/* Steps in one round of the loop: with AVX-512 what counts them costs 5 % of a round of one. There two lines a step are
+ * wanted next, as a product of few rows takes in more than one (the last layers of ResNet-50, whose weights come from
+ * memory: 10 % less time on Zen 5, half a per cent of the network); but in tiles of one vector one line a round, for each
+ * takes the place of one of the loads that limit them (61 % of the peak became 84). */
 #if CNN_VL == 16
 enum { CNN_STEPS = 2 };
-#define STEPS(MR, NV) ONE_STEP(MR, NV) ONE_STEP(MR, NV)
+#define STEPS(MR, NV) ONE_STEP(MR, NV, (NV > 1 ? 2 : 1)) ONE_STEP(MR, NV, (NV > 1 ? 2 : 0))
 #else
 enum { CNN_STEPS = 1 };
-#define STEPS(MR, NV) ONE_STEP(MR, NV)
+#define STEPS(MR, NV) ONE_STEP(MR, NV, 1)
 #endif
 
 #define ADD_ADDEND_1(r) COLS_1(ADD_ADDEND, r)
@@ -143,29 +144,6 @@ enum { CNN_STEPS = 1 };
 #define STORE_FAR_4(r) COLS_4(STORE_FAR, r)
 #define WANT_C_4(r) COLS_4(WANT_C, r)
 #define WANT_ADDEND_4(r) COLS_4(WANT_ADDEND, r)
-#define SPILL_1(r) COLS_1(SPILL, r)
-#define SPILL_2(r) COLS_2(SPILL, r)
-#define SPILL_3(r) COLS_3(SPILL, r)
-#define SPILL_4(r) COLS_4(SPILL, r)
-
-/* The rows of a tile that were not stored from registers: the last panel, whose vectors reach past the row's end. */
-static __attribute__((noinline)) void finish_narrow(int mr, const float *tile, float *const *c,
-                                                    const float *const *addend, const cnn_epilogue *e)
-{
-    for (int r = 0; r < mr; r++) {
-        const float *t = tile + r * CNN_MAX_NV * CNN_VL;
-        float *out = c[r] + e->first;
-        for (int64_t j = 0; j < e->cols; j += CNN_VL) {
-            const int64_t width = e->cols - j < CNN_VL ? e->cols - j : CNN_VL;
-            vf x = v_load(t + j);
-            if (e->accumulate)
-                x += channels_in(out + j, width);
-            if (addend)
-                x += channels_in(addend[r] + e->first + j, width);
-            channels_out(out + j, bounded(x, &e->bounds), width);
-        }
-    }
-}
 
 /* Functions too long for registers: a second look at the rows just stored, still in L1. */
 static __attribute__((noinline)) void apply_act(int mr, float *const *c, const cnn_epilogue *e)
@@ -174,14 +152,11 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
         cnn_k_unary_fwd(e->act, e->cols, e->alpha, e->beta, c[r] + e->first, c[r] + e->first);
 }
 
-/* What a tile does after the sum. */
-#define FINISH(MR, NV)                                                                                                 \
-    if (narrow) {                                                                                                      \
-        float spilled[MR * CNN_MAX_NV * CNN_VL];                                                                       \
-        ROWS_##MR(SPILL_##NV) finish_narrow(MR, spilled, c, addend, e);                                                \
-    } else {                                                                                                           \
-        ROWS_##MR(OUT) if (accumulate)                                                                                 \
-        {                                                                                                              \
+/* What a tile does after the sum, of which the last vector has so many columns. */
+#define FINISH_LAST(MR, NV, COLS)                                                                                      \
+    {                                                                                                                  \
+        const int64_t last = COLS;                                                                                     \
+        if (accumulate) {                                                                                              \
             ROWS_##MR(ADD_C_##NV)                                                                                      \
         }                                                                                                              \
         if (addend) {                                                                                                  \
@@ -200,8 +175,11 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
         } else {                                                                                                       \
             ROWS_##MR(STORE_##NV)                                                                                      \
         }                                                                                                              \
-    }                                                                                                                  \
-    if (act)                                                                                                           \
+    }
+
+/* Written out for whole vectors, of which no row then asks (16 -> 96 channels: 7 % less time on Zen 5). */
+#define FINISH(MR, NV)                                                                                                 \
+    ROWS_##MR(OUT) if (rest < CNN_VL) FINISH_LAST(MR, NV, rest) else FINISH_LAST(MR, NV, CNN_VL) if (act)              \
         apply_act(MR, c, e);
 
 /* The bias of a tile of `width` columns, whole vectors of it in `padded` where the row ends before them; NULL: none. */
@@ -237,7 +215,9 @@ static __attribute__((noinline)) const float *bias_of(const cnn_epilogue *e, int
                                  const cnn_epilogue *e)                                                                \
     {                                                                                                                  \
         const int64_t first = e->first, next_step = e->next_step, act = e->act, b_step = e->b_step;                    \
-        const int narrow = e->cols < NV * CNN_VL, accumulate = e->accumulate, far = e->far;                            \
+        enum { LAST = NV - 1 };                                                                                        \
+        const int64_t rest = e->cols - LAST * CNN_VL;                                                                  \
+        const int accumulate = e->accumulate, far = e->far;                                                            \
         float padded[NV * CNN_VL];                                                                                     \
         const float *const bias = bias_of(e, NV * CNN_VL, padded), *const *addend = e->addend;                         \
         const cnn_bounds bounds = e->bounds;                                                                           \
@@ -252,7 +232,7 @@ static __attribute__((noinline)) const float *bias_of(const cnn_epilogue *e, int
                     STEPS(MR, NV)                                                                                      \
                 }                                                                                                      \
                 for (; i > 0; i--) {                                                                                   \
-                    ONE_STEP(MR, NV)                                                                                   \
+                    ONE_STEP(MR, NV, 1)                                                                                \
                 }                                                                                                      \
             }                                                                                                          \
             FINISH(MR, NV)                                                                                             \
@@ -262,14 +242,14 @@ static __attribute__((noinline)) const float *bias_of(const cnn_epilogue *e, int
 #define TILES_TO_5(NV) TILE(1, NV) TILE(2, NV) TILE(3, NV) TILE(4, NV) TILE(5, NV)
 #define TILES_TO_6(NV) TILES_TO_5(NV) TILE(6, NV)
 #define TILES_TO_8(NV) TILES_TO_6(NV) TILE(7, NV) TILE(8, NV)
-#define TILES_TO_9(NV) TILES_TO_8(NV) TILE(9, NV)
-#define TILES_TO_13(NV) TILES_TO_9(NV) TILE(10, NV) TILE(11, NV) TILE(12, NV) TILE(13, NV)
+#define TILES_TO_10(NV) TILES_TO_8(NV) TILE(9, NV) TILE(10, NV)
+#define TILES_TO_13(NV) TILES_TO_10(NV) TILE(11, NV) TILE(12, NV) TILE(13, NV)
 
 #define NAMES_5(NV) 0, tile_1_##NV, tile_2_##NV, tile_3_##NV, tile_4_##NV, tile_5_##NV
 #define NAMES_6(NV) NAMES_5(NV), tile_6_##NV
 #define NAMES_8(NV) NAMES_6(NV), tile_7_##NV, tile_8_##NV
-#define NAMES_9(NV) NAMES_8(NV), tile_9_##NV
-#define NAMES_13(NV) NAMES_9(NV), tile_10_##NV, tile_11_##NV, tile_12_##NV, tile_13_##NV
+#define NAMES_10(NV) NAMES_8(NV), tile_9_##NV, tile_10_##NV
+#define NAMES_13(NV) NAMES_10(NV), tile_11_##NV, tile_12_##NV, tile_13_##NV
 
 /* The epilogue of one vector of a row, at column `at`, without bias and activation. */
 CNN_INLINE void finish_vector(vf y, float *c, const float *addend, int64_t at, const cnn_epilogue *e)
@@ -312,10 +292,10 @@ static void tile_row(int64_t runs, const int64_t *run, int64_t kc, const float *
  * vector 12 rows reload four; with AVX-512 and one vector 9 rows reach 83 % of the peak and 14 rows 72, with two 13 rows
  * spend 28 cycles beside a sum and 14 rows 47 (Zen 5). */
 #if CNN_VL == 16
-TILES_TO_9(1) TILES_TO_13(2) TILES_TO_8(3) TILES_TO_6(4)
+TILES_TO_10(1) TILES_TO_13(2) TILES_TO_8(3) TILES_TO_6(4)
 #define CNN_TILE_TABLES                                                                                                \
-    .tile_row = tile_row, .nv_max = 4, .mr_max = {0, 9, 13, 8, 6},                                                     \
-    .tile = {{0}, {NAMES_9(1)}, {NAMES_13(2)}, {NAMES_8(3)}, {NAMES_6(4)}}
+    .tile_row = tile_row, .nv_max = 4, .mr_max = {0, 10, 13, 8, 6},                                                    \
+    .tile = {{0}, {NAMES_10(1)}, {NAMES_13(2)}, {NAMES_8(3)}, {NAMES_6(4)}}
 #else
 #if CNN_VL == 8
 TILES_TO_8(1) TILES_TO_6(2)
