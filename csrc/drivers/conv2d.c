@@ -131,20 +131,10 @@ void cnn_conv_solve(const cnn_conv_problem *p, const float *in, float *out, cons
                               .alpha = p->alpha,
                               .beta = p->beta};
     const cnn_share share = share_of(p, team);
-    const cnn_range pixels = cnn_share_rows(&share);
-    if (pixels.lo >= pixels.hi)
-        return;
-    const cnn_range rows = rows_of(p, pixels);
-    const int64_t strips = cnn_ceil_div(rows.hi - rows.lo, p->cut.rows);
+    cnn_strips strips = cnn_share_strips(&share, cnn_max(p->win.q, 1), p->cut.rows);
     cnn_window_runs(&p->win, &p->cut, run);
-    for (int64_t i = 0; i < strips; i++) {
-        cnn_range strip;
-        cnn_piece piece = {0};
-        cnn_part_at(i, strips, rows.hi - rows.lo, &strip.lo, &strip.hi);
-        strip = (cnn_range){(rows.lo + strip.lo) * p->win.q, (rows.lo + strip.hi) * p->win.q};
-        while (cnn_share_next(&share, strip, &piece))
-            solve_piece(p, &piece, in, out, (float *)local, &tables);
-    }
+    while (cnn_strips_next(&strips))
+        solve_piece(p, &strips.piece, in, out, (float *)local, &tables);
 }
 
 void cnn_conv_open(cnn_conv_problem *p)

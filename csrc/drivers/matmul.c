@@ -135,20 +135,14 @@ static void multiply(const cnn_matmul *d, const cnn_strip *tables, const float *
                      const cnn_team *team)
 {
     const cnn_share share = cnn_share_of(team, d->m, 1, 1, tables->panels, d->n > d->m);
-    const cnn_range rows = cnn_share_rows(&share);
-    const int64_t strips = cnn_ceil_div(rows.hi - rows.lo, strip_rows(d));
+    cnn_strips strips = cnn_share_strips(&share, 1, strip_rows(d));
     float *copy = (float *)(team->local + 3 * table_bytes(d));
-    for (int64_t i = 0; i < strips; i++) {
-        cnn_range part;
-        cnn_piece piece = {0};
-        cnn_part_at(i, strips, rows.hi - rows.lo, &part.lo, &part.hi);
-        part = (cnn_range){rows.lo + part.lo, rows.lo + part.hi};
-        while (cnn_share_next(&share, part, &piece)) {
-            cnn_strip strip = *tables;
-            strip.m = piece.rows.hi - piece.rows.lo;
-            fill_rows(d, &strip, a, addend, y, piece.rows.lo, copy);
-            cnn_strip_sweep(&strip, piece.first, piece.last);
-        }
+    while (cnn_strips_next(&strips)) {
+        const cnn_piece *piece = &strips.piece;
+        cnn_strip strip = *tables;
+        strip.m = piece->rows.hi - piece->rows.lo;
+        fill_rows(d, &strip, a, addend, y, piece->rows.lo, copy);
+        cnn_strip_sweep(&strip, piece->first, piece->last);
     }
 }
 

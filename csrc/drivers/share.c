@@ -28,7 +28,8 @@ static cnn_range rows_of(const cnn_share *s, int64_t group, int64_t j)
     return (cnn_range){row_at(s, s->lo, start, nv) * s->grain, row_at(s, s->hi, start, nv) * s->grain};
 }
 
-cnn_range cnn_share_rows(const cnn_share *s)
+/* From the thread's first to its last row of any panel. */
+static cnn_range all_rows(const cnn_share *s)
 {
     cnn_range all = {s->rows * s->grain, 0};
     for (int64_t group = 0; group < s->groups; group++)
@@ -40,7 +41,8 @@ cnn_range cnn_share_rows(const cnn_share *s)
     return all;
 }
 
-int cnn_share_next(const cnn_share *s, cnn_range strip, cnn_piece *piece)
+/* The next piece of a strip; the first one if *piece is {0}. 0 when there is none. */
+static int next_piece(const cnn_share *s, cnn_range strip, cnn_piece *piece)
 {
     int64_t group = piece->group, j = piece->last;
     for (; group < s->groups; group++, j = 0)
@@ -56,5 +58,25 @@ int cnn_share_next(const cnn_share *s, cnn_range strip, cnn_piece *piece)
             }
             return 1;
         }
+    return 0;
+}
+
+cnn_strips cnn_share_strips(const cnn_share *share, int64_t unit, int64_t most)
+{
+    const cnn_range rows = all_rows(share);
+    cnn_strips s = {.share = share, .unit = unit, .units = {rows.lo / unit, cnn_ceil_div(rows.hi, unit)}};
+    s.count = rows.lo < rows.hi ? cnn_ceil_div(s.units.hi - s.units.lo, most) : 0;
+    return s;
+}
+
+int cnn_strips_next(cnn_strips *s)
+{
+    for (; s->next < s->count; s->next++, s->piece = (cnn_piece){0}) {
+        cnn_range part;
+        cnn_part_at(s->next, s->count, s->units.hi - s->units.lo, &part.lo, &part.hi);
+        const cnn_range strip = {(s->units.lo + part.lo) * s->unit, (s->units.lo + part.hi) * s->unit};
+        if (next_piece(s->share, strip, &s->piece))
+            return 1;
+    }
     return 0;
 }

@@ -24,11 +24,18 @@ typedef struct cnn_piece {
 cnn_share cnn_share_of(const cnn_team *team, int64_t rows, int64_t grain, int64_t groups, cnn_panels panels,
                        int by_columns);
 
-/* From its first to its last row of any panel. */
-cnn_range cnn_share_rows(const cnn_share *share);
+/* The thread's share by strips of rows, which are equal parts of all from its first to its last row of any panel: at most
+ * `most` units of `unit` rows each. */
+typedef struct cnn_strips {
+    const cnn_share *share;
+    int64_t unit, count, next; /* strips in all, and the one that the next piece is looked for in */
+    cnn_range units;
+    cnn_piece piece;
+} cnn_strips;
 
-/* The next piece of the thread's share within `strip`, rows of the product; the first one if *piece is {0}. 0 when there
- * is none. */
-int cnn_share_next(const cnn_share *share, cnn_range strip, cnn_piece *piece);
+cnn_strips cnn_share_strips(const cnn_share *share, int64_t unit, int64_t most);
+
+/* Go on to the next piece, the first one after cnn_share_strips. 0 when there is none. */
+int cnn_strips_next(cnn_strips *strips);
 
 #endif
