@@ -87,33 +87,38 @@
         COLS_4(FMA, r)                                                                                                 \
     }
 
-/* One step of the sum, with `LINES` of what is wanted next. Rows of B follow each other where they are one vector: the
- * tall tiles of those have no register left for a distance (with AVX2 88 % of the peak became 74). Where it goes on is
- * hidden from gcc: it would advance the pointers to all rows instead of one number, and load the vectors of a later step
- * too early for the registers. */
-#define ONE_STEP(MR, NV, LINES)                                                                                        \
+/* What is wanted next, a part of it in each step: two lines with AVX-512, as a product of few rows takes in more than one
+ * (the last layers of ResNet-50, whose weights come from memory: 10 % less time on Zen 5, half a per cent of the network).
+ * Tiles of one vector want it all before their first step: in their loop it would take the place of loads and registers
+ * that limit them (32 -> 16 channels: 66 % of the peak became 75). */
+#if CNN_VL == 16
+#define FETCH(next) __builtin_prefetch(next, 0, 2), __builtin_prefetch((next) + 64, 0, 2)
+#else
+#define FETCH(next) __builtin_prefetch(next, 0, 2)
+#endif
+
+/* One step of the sum. Rows of B follow each other where they are one vector: the tall tiles of those have no register
+ * left for a distance (with AVX2 88 % of the peak became 74). Where it goes on is hidden from gcc: it would advance the
+ * pointers to all rows instead of one number, and load the vectors of a later step too early for the registers. */
+#define ONE_STEP(MR, NV)                                                                                               \
     {                                                                                                                  \
-        if (LINES > 0)                                                                                                 \
-            __builtin_prefetch(next, 0, 2);                                                                            \
-        if (LINES > 1)                                                                                                 \
-            __builtin_prefetch(next + 64, 0, 2);                                                                       \
+        if (NV > 1)                                                                                                    \
+            FETCH(next);                                                                                               \
         B_##NV(LOAD_B) ROWS_##MR(STEP_##NV)                                                                            \
     }                                                                                                                  \
     at += a_step;                                                                                                      \
     b += NV == 1 ? CNN_VL : b_step;                                                                                    \
-    next += next_step;                                                                                                 \
+    if (NV > 1)                                                                                                        \
+        next += next_step;                                                                                             \
     __asm__("" : "+r"(b), "+r"(at));
 
-/* Steps in one round of the loop: with AVX-512 what counts them costs 5 % of a round of one. There two lines a step are
- * wanted next, as a product of few rows takes in more than one (the last layers of ResNet-50, whose weights come from
- * memory: 10 % less time on Zen 5, half a per cent of the network); but in tiles of one vector one line a round, for each
- * takes the place of one of the loads that limit them (61 % of the peak became 84). */
+/* Steps in one round of the loop: with AVX-512 what counts them costs 5 % of a round of one. */
 #if CNN_VL == 16
 enum { CNN_STEPS = 2 };
-#define STEPS(MR, NV) ONE_STEP(MR, NV, (NV > 1 ? 2 : 1)) ONE_STEP(MR, NV, (NV > 1 ? 2 : 0))
+#define STEPS(MR, NV) ONE_STEP(MR, NV) ONE_STEP(MR, NV)
 #else
 enum { CNN_STEPS = 1 };
-#define STEPS(MR, NV) ONE_STEP(MR, NV, 1)
+#define STEPS(MR, NV) ONE_STEP(MR, NV)
 #endif
 
 #define ADD_ADDEND_1(r) COLS_1(ADD_ADDEND, r)
@@ -192,6 +197,13 @@ static __attribute__((noinline)) const float *bias_of(const cnn_epilogue *e, int
     return padded;
 }
 
+static inline const char *fetch_all(const char *next, int64_t bytes)
+{
+    for (int64_t at = 0; at < bytes; at += 64)
+        __builtin_prefetch(next + at, 0, 2);
+    return next + bytes;
+}
+
 /* A sum begins with the bias, which saves adding it. What c holds is added last: it comes from far away, and a sum that
  * began with it would wait for it. */
 #define START(MR, NV)                                                                                                  \
@@ -225,6 +237,8 @@ static __attribute__((noinline)) const float *bias_of(const cnn_epilogue *e, int
         for (; tiles > 0; tiles--, rows += MR, c += MR, addend += addend ? MR : 0) {                                   \
             const float *b = panel;                                                                                    \
             START(MR, NV)                                                                                              \
+            if (NV == 1)                                                                                               \
+                next = fetch_all(next, runs * kc * next_step);                                                         \
             ROWS_##MR(POINTER) for (int64_t t = 0; t < runs; t++)                                                      \
             {                                                                                                          \
                 int64_t i = kc, at = run[t];                                                                           \
@@ -232,7 +246,7 @@ static __attribute__((noinline)) const float *bias_of(const cnn_epilogue *e, int
                     STEPS(MR, NV)                                                                                      \
                 }                                                                                                      \
                 for (; i > 0; i--) {                                                                                   \
-                    ONE_STEP(MR, NV, 1)                                                                                \
+                    ONE_STEP(MR, NV)                                                                                   \
                 }                                                                                                      \
             }                                                                                                          \
             FINISH(MR, NV)                                                                                             \
@@ -289,7 +303,7 @@ static void tile_row(int64_t runs, const int64_t *run, int64_t kc, const float *
 
 /* Tiles that fit the registers: 32 of AVX-512, 16 of the others; mr * nv accumulators, nv of B, at least one of A. Of
  * narrow ones the pointers to the rows set the limit, which are reloaded when there are too many: with AVX2 and one
- * vector 12 rows reload four; with AVX-512 and one vector 9 rows reach 83 % of the peak and 14 rows 72, with two 13 rows
+ * vector 12 rows reload four; with AVX-512 and one vector 10 rows reach 84 % of the peak and 9 rows 81, with two 13 rows
  * spend 28 cycles beside a sum and 14 rows 47 (Zen 5). */
 #if CNN_VL == 16
 TILES_TO_10(1) TILES_TO_13(2) TILES_TO_8(3) TILES_TO_6(4)
