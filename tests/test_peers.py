@@ -301,6 +301,7 @@ def test_a_run_writes_json_and_prints_the_table(tmp_path, capsys):
     command_line.main([*options, "-o", path])
     printed = capsys.readouterr()
     assert "| MNIST CNN | batch 32 |" in printed.out and "round 2 of 2, cnnengine" in printed.err
+    assert printed.err.count("predict 32: cnnengine starts") == 2
     entry = json.loads((tmp_path / "results.json").read_text())["jobs"][0]["peers"][OURS]
     assert entry["difference"] == 0 and len(entry["rounds"]) == 2 and entry["min"] <= entry["median"] < entry["first"]
     command_line.main(["--show", path])
@@ -308,7 +309,7 @@ def test_a_run_writes_json_and_prints_the_table(tmp_path, capsys):
 
 
 def test_the_command_line_refuses_nonsense(capsys):
-    for options in (["-n", "lenet"], ["-r", "0"], ["-s", "-1"]):
+    for options in (["-n", "lenet"], ["-r", "0"], ["-s", "-1"], ["--starts", "0"]):
         with pytest.raises(SystemExit):
             command_line.main(options)
     assert "must be positive" in capsys.readouterr().err

@@ -51,7 +51,7 @@ def measure(options, say):
     names, left_out = chosen_peers(options.peers)
     for name, why in left_out.items():
         say(f"{name} left out, {why}", lasting=True)
-    run = Run(names, Options(options.threads, options.rounds, options.seconds), say)
+    run = Run(names, Options(options.threads, options.starts, options.rounds, options.seconds), say)
     machine = {"cpu": cpu_name(), "threads": options.threads, "cpus": os.cpu_count()}
     machine |= {"system": platform.system(), "python": platform.python_version()}
     results = {"machine": machine, "versions": run.versions(), "rounds": options.rounds, "seconds": options.seconds}
@@ -77,6 +77,7 @@ def parsed(argv):
                         help="predict, train")  # fmt: skip
     parser.add_argument("-p", "--peers", choices=PEERS, default=DEFAULT, **many,
                         help=f"{', '.join(PEERS)} (default: all but {', '.join(SLOW)})")  # fmt: skip
+    parser.add_argument("--starts", type=int, default=2, help="of each peer, for the first result (default: 2)")
     parser.add_argument("-r", "--rounds", type=int, default=4, help="turns of each peer (default: 4)")
     parser.add_argument("-s", "--seconds", type=float, default=0.3, help="length of a turn (default: 0.3)")
     parser.add_argument("-j", "--threads", type=int, default=threads, help=f"of each peer (default: {threads})")
@@ -84,8 +85,8 @@ def parsed(argv):
     parser.add_argument("--show", metavar="FILE", help="print the results of such a file instead of measuring")
     parser.add_argument("--details", action="store_true", help="also print tables of all peers")
     options = parser.parse_args(argv)
-    if min(options.rounds, options.threads) < 1 or options.seconds <= 0:
-        parser.error("rounds, seconds and threads must be positive")
+    if min(options.starts, options.rounds, options.threads) < 1 or options.seconds <= 0:
+        parser.error("starts, rounds, seconds and threads must be positive")
     return options
 
 

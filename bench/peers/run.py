@@ -30,9 +30,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Options:
-    """How to measure: threads of each peer, rounds, seconds of a peer's turn in each round."""
+    """How to measure: threads of each peer, starts of its process, rounds, seconds of a peer's turn in each round."""
 
     threads: int
+    starts: int
     rounds: int
     seconds: float
 
@@ -99,21 +100,34 @@ class Run:
     def _job(self, job, names, folder):
         found = {}
         with ExitStack() as stack:
-            processes = {}
-            for name in names:
-                self._say(f"{job.title}: {name} starts")
-                process = stack.enter_context(self._process(name, folder))
-                try:
-                    found[name] = self._first(job, process, folder)
-                    processes[name] = process
-                except PeerError as error:
-                    self._fail(name, job.title, error)
-                    process.close()
+            for _ in range(self.options.starts - 1):
+                self._start(job, names, folder, found, stack)
+                stack.close()
+            processes = self._start(job, names, folder, found, stack)
             self._rounds(job, processes, found)
         return {"network": job.network, "task": job.task, "batch": job.batch, "peers": found}
 
+    def _start(self, job, names, folder, found, stack):
+        """Start the peers in turn, and see how long each takes to its first result; the least so far counts, as whoever
+        comes first waits for memory that was not used for long. Returns the processes.
+        """
+        processes = {}
+        for name in [name for name in names if f"{name}, {job.title}" not in self.failures]:
+            self._say(f"{job.title}: {name} starts")
+            process = stack.enter_context(self._process(name, folder))
+            try:
+                first, difference = self._first(job, process, folder)
+                before = found.setdefault(name, {"first": first, "difference": difference, "rounds": []})
+                before["first"] = min(first, before["first"])
+                processes[name] = process
+            except PeerError as error:
+                self._fail(name, job.title, error)
+                found.pop(name, None)
+                process.close()
+        return processes
+
     def _first(self, job, process, folder):
-        """Load, first result, and the check that it is the same network."""
+        """Load, first result, and the check that it is the same network: (seconds, difference of the results)."""
         network = NETWORKS[job.network]
         request = {"folder": folder, "shape": network.shape, "classes": network.classes}
         request |= {"batch": job.batch, "threads": self.options.threads}
@@ -126,7 +140,7 @@ class Run:
         tolerance = DROPPED if job.task == "train" and network.drops else TOLERANCE[job.task]
         if difference > tolerance:
             raise PeerError(f"results differ from {OURS}'s by {difference:.2g} of the largest")
-        return {"first": first, "difference": difference, "rounds": []}
+        return first, difference
 
     def _rounds(self, job, processes, found):
         for number in range(self.options.rounds):
