@@ -1,5 +1,6 @@
 """Models whose weights lie in the mapped file: load_model(..., mmap=True)."""
 
+import ctypes
 import io
 import pickle
 import re
@@ -203,6 +204,46 @@ def test_plain_models_can_be_changed(path):
         change(saving.load_model(path), how)()
 
 
+def test_nothing_is_set_where_a_part_is_read_only(path, tmp_path):
+    model = ce.Sequential([ce.Input((16, 16, 3)), ce.layers.Conv2D(3, 1), *saving.load_model(path, mmap=True).layers])
+    model.save_weights(tmp_path / "model.weights.h5")
+    before = model.get_weights()
+    model.layers[0].kernel.assign(before[0] + 1)
+    for change_all in (lambda: model.set_weights(before), lambda: model.load_weights(tmp_path / "model.weights.h5")):
+        with pytest.raises(ConfigError, match="read-only"):
+            change_all()
+        np.testing.assert_array_equal(model.layers[0].kernel.numpy(), before[0] + 1)
+
+
+def test_the_optimizer_is_read_as_always(path):
+    model = saving.load_model(path, mmap=True)
+    model.optimizer.learning_rate = 0.5
+    assert float(model.optimizer.learning_rate) == 0.5 and int(model.optimizer.iterations) == 1
+
+
+class FailsToLoad(ce.layers.Layer):
+    """A layer that loads its state in a way of its own, and cannot."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(1,), initializer="ones")
+
+    def call(self, x):
+        return x * self.scale
+
+    def save_own_variables(self, store):
+        store["scale"] = self.scale.numpy()
+
+    def load_own_variables(self, store):
+        raise RuntimeError("the reason")
+
+
+def test_the_reason_of_a_failed_load_is_shown(tmp_path):
+    model = ce.Sequential([ce.Input((4,)), ce.layers.Dense(8), FailsToLoad()])
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(RuntimeError, match="the reason"):
+        saving.load_model(tmp_path / "model.keras", {"FailsToLoad": FailsToLoad}, mmap=True)
+
+
 # --- around it ----------------------------------------------------------------------------------------------------
 
 
@@ -236,6 +277,15 @@ def test_damaged_files_are_refused(path, damage):
     path.write_bytes({"empty": b"", "cut": data[: len(data) // 2], "changed": data}[damage])
     with pytest.raises(ModelFileError):
         saving.load_model(path, mmap=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="locks pages")
+def test_pages_that_cannot_be_given_back(path):
+    model, plain = saving.load_model(path, mmap=True), saving.load_model(path)
+    kernel, libc = model.layers[3].kernel.array, ctypes.CDLL(None)
+    if libc.mlock(ctypes.c_void_p(kernel.ctypes.data), ctypes.c_size_t(kernel.nbytes)):
+        pytest.skip("this process may not lock memory")
+    np.testing.assert_array_equal(model.predict_on_batch(images(1)), plain.predict_on_batch(images(1)))
 
 
 def test_leaving_a_file_keeps_the_value(tmp_path):

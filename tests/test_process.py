@@ -274,6 +274,7 @@ def test_too_little_memory_is_an_error_of_python():
     from cnnengine import ops
     from cnnengine.core.config import set_num_threads
     from cnnengine.core.spec import TensorSpec
+    from cnnengine.core.variable import Variable
     from cnnengine.engine.program import NativeProgram
     from cnnengine.graph.trace import trace
     set_num_threads(2)
@@ -285,6 +286,8 @@ def test_too_little_memory_is_an_error_of_python():
     resource.setrlimit(resource.RLIMIT_AS, (used + (300 << 20),) * 2)
     calls = [
         lambda: ops.zeros((1 << 30,)),
+        lambda: Variable.zeros((1 << 30,)),
+        lambda: Variable.zeros((1 << 62,)),
         lambda: ops.matmul(np.ones((20000, 1), np.float32), np.ones((1, 20000), np.float32)),
         lambda: program.run([np.ones((1, 1), np.float32)]),
         lambda: ops.conv(np.ones((1, 1000, 1000, 1), np.float32), np.ones((3, 3, 1, 200), np.float32)),
@@ -296,7 +299,7 @@ def test_too_little_memory_is_an_error_of_python():
             print("MemoryError")
     assert ops.sum(ops.matmul(np.ones((300, 300)), np.ones((300, 300)))) == 300**3
     """
-    assert succeeds(code) == ["MemoryError"] * 8
+    assert succeeds(code) == ["MemoryError"] * 12
 
 
 def test_without_assertions():

@@ -243,6 +243,17 @@ def test_a_large_prepared_value_goes_with_the_last_program_that_reads_it():
     assert small.run([normal(1, 64)])[0].shape == (1, 8)
 
 
+def test_empty_and_just_large_prepared_values():
+    empty, large, store = Variable(normal(0, 1 << 10)), Variable(normal(1 << 10, 1 << 10)), PreparedStore()
+
+    def both(tracer, x):
+        return [ops.add(ops.exp(empty), x), ops.add(ops.exp(large), x)]
+
+    nothing, y = build_program(both, [TensorSpec((1, 1 << 10))], store=store).run([np.zeros((1, 1 << 10), np.float32)])
+    np.testing.assert_allclose(y, np.exp(large.numpy()), rtol=1e-6)
+    assert nothing.shape == (0, 1 << 10)
+
+
 def test_another_isa_has_its_own_prepared_values():
     levels = native.isa_levels()
     if len(levels) == 1:

@@ -1,11 +1,15 @@
 """Files: written so that a final name never holds half a file, or mapped so that arrays lie in them."""
 
+import mmap
 import os
+import sys
 from contextlib import contextmanager, suppress
 from functools import partial
 from math import prod
 
 import numpy as np
+
+_NO_DESCRIPTOR = {"trackfd": False} if sys.version_info >= (3, 13) else {}  # kept open by a mapping
 
 
 @contextmanager
@@ -75,14 +79,12 @@ class MappedFile:
     replaces stays until nobody needs it.
 
     Args:
-        file: a file that is open for reading; it may be closed afterwards.
+        file: a file that is open for reading; it may be closed afterwards. Before Python 3.13 the mapping keeps a
+            descriptor of its own.
     """
 
     def __init__(self, file):
-        import mmap
-
-        self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._page, self._forget = mmap.PAGESIZE, getattr(mmap, "MADV_DONTNEED", None)  # which Windows does not have
+        self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, **_NO_DESCRIPTOR)
 
     def array(self, offset, shape, dtype):
         """(an array in the file, a function that gives back its memory until it is read again)."""
@@ -90,6 +92,6 @@ class MappedFile:
         return array, partial(self._release, offset, array.nbytes)
 
     def _release(self, offset, nbytes):
-        if self._forget is not None:
-            start = offset // self._page * self._page
-            self._map.madvise(self._forget, start, offset + nbytes - start)
+        start = offset // mmap.PAGESIZE * mmap.PAGESIZE
+        with suppress(OSError):  # advice only; of locked pages the system does not take it
+            self._map.madvise(mmap.MADV_DONTNEED, start, offset + nbytes - start)

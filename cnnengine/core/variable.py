@@ -2,6 +2,7 @@
 
 import itertools
 import mmap
+from contextlib import suppress
 from math import prod
 
 import numpy as np
@@ -26,25 +27,33 @@ class WriteCounter:
 def aligned_array(shape, dtype):
     """An array of zeros whose data starts on a cache line; the system provides its memory when it is first touched.
 
-    What is large goes back to the system when it is freed. malloc would keep it: after loading with mmap=True ResNet-50
-    would hold 10 MB that nobody uses.
+    What is large goes back to the system when it is freed, as in csrc/core/arena.c. malloc would keep it: after loading
+    with mmap=True ResNet-50 would hold 10 MB that nobody uses.
+
+    Raises:
+        MemoryError.
     """
     size = prod(shape)
     nbytes = size * np.dtype(dtype).itemsize
     if nbytes < _OF_SYSTEM:
         memory = np.zeros(nbytes + _ALIGNMENT, np.uint8)
         return np.ndarray(shape, dtype, memory, -memory.ctypes.data % _ALIGNMENT)
-    memory = mmap.mmap(-1, nbytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        memory = mmap.mmap(-1, nbytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except (OSError, OverflowError):
+        raise MemoryError(f"cannot allocate {nbytes:,} bytes") from None
     if nbytes >= _WORTH_HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)
+        with suppress(OSError):  # advice only, which some systems do not take
+            memory.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(memory, dtype, size).reshape(shape)
 
 
 class Variable(TensorLike):
     """A named array that programs read, and update in place.
 
-    Its memory never moves, so programs bind it by address; every write raises `version`, which tells
-    whoever keeps something derived from it (packed weights) to make it anew.
+    Its memory moves only while it is read-only (`lie_in`, `leave_file`), so programs bind it by address, and keep what they
+    have bound; every write raises `version`, which tells whoever keeps something derived from it (packed weights) to
+    make it anew.
 
     Args:
         value: array-like, the first value.
@@ -69,7 +78,7 @@ class Variable(TensorLike):
 
     def _open(self, array, name, trainable, dtype, path):
         self._array = array
-        self._release = None
+        self._give_back = None
         self.spec = TensorSpec(array.shape, dtype)
         self.name = name
         self.path = path or name
@@ -109,33 +118,36 @@ class Variable(TensorLike):
         """Make it read-only, for good."""
         self._array.flags.writeable = False
 
-    def lie_in(self, array, release):
+    def lie_in(self, array, give_back):
         """Take the value from a mapped file, before anybody has used the variable.
 
         Args:
             array: the value, read-only.
-            release: function that gives back the memory it takes, until it is read again.
+            give_back: function that gives back the memory it takes, until it is read again.
         """
-        self._array, self._release = array, release
+        self._array, self._give_back = array, give_back
         self.touched()
 
     def release(self):
         """Give back the memory of a value that lies in a mapped file: whoever reads it gets it anew."""
-        if (release := self._release) is not None:
-            release()
+        if (give_back := self._give_back) is not None:
+            give_back()
 
     def leave_file(self):
-        """Move a value that lies in a mapped file into memory of its own, read-only as before."""
-        release = self._release
-        if release is None:
+        """Move a value that lies in a mapped file into memory of its own, read-only as before.
+
+        Programs that were built before go on reading the file.
+        """
+        give_back = self._give_back
+        if give_back is None:
             return
         array = aligned_array(self.shape, self._array.dtype)
         old, new = self._array.reshape(-1), array.reshape(-1)
         for start in range(0, array.size, _COPIED):
             new[start : start + _COPIED] = old[start : start + _COPIED]
-            release()
+            give_back()
         array.flags.writeable = False
-        self._array, self._release = array, None
+        self._array, self._give_back = array, None
 
     @property
     def value(self):
@@ -190,7 +202,7 @@ class Variable(TensorLike):
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"
 
     def __getstate__(self):
-        return self.__dict__ | {"_array": np.array(self._array), "_release": None}
+        return self.__dict__ | {"_array": np.array(self._array), "_give_back": None}
 
     def __setstate__(self, state):
         array = state["_array"]

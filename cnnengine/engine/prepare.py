@@ -144,10 +144,10 @@ class _Maker:
         versions = [variable.version for variable in self._variables]
         if versions != self._versions:
             self._program.run([], outputs=self._arrays)
+            self._versions = versions
             self._program.forget_arenas()  # as large as the weights, and not needed until they change
             for variable in self._variables:
                 variable.release()
-            self._versions = versions
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,9 +211,9 @@ class PreparedStore:
         new = {keys[i]: value for i, value in values.items() if entries[keys[i]] is None}
         small = [key for key, value in new.items() if value.spec.size < _LARGE]
         arrays = dict(zip(small, _arrays_together([new[key].spec for key in small])))
+        for key in new.keys() - arrays.keys():  # large ones go when the last program does that reads them
+            arrays[key] = _arrays_together([new[key].spec])[0]
         for group in _groups(new):
-            if group[0] not in arrays:  # a large one, which goes when the last program does that reads it
-                arrays[group[0]] = _arrays_together([new[group[0]].spec])[0]
             maker = _Maker([new[key] for key in group], [arrays[key] for key in group])
             for key in group:
                 entries[key] = self._entries[key] = _Entry(maker, arrays[key])

@@ -159,7 +159,7 @@ class WeightOwner:
         return [variable.numpy() for variable in self.weights]
 
     def set_weights(self, weights):
-        """Set all weights at once. Raises ShapeError or DTypeError and changes nothing when one does not fit."""
+        """Set all weights at once. Changes nothing when one does not fit: ShapeError, DTypeError, ConfigError."""
         if not isinstance(weights, (list, tuple)):
             raise DTypeError(f'Layer "{self.name}": expected a list of arrays as weights. Received: {weights!r}')
         own, values = self.weights, [np.asarray(value) for value in weights]
@@ -167,6 +167,7 @@ class WeightOwner:
             raise ShapeError(f'Layer "{self.name}": expected {len(own)} weights. Received: {len(values)}')
         for variable, value in zip(own, values):
             standard_dtype(value.dtype)
+            variable.check_writable()
             if value.shape != variable.shape:
                 raise ShapeError(
                     f'Layer "{self.name}": weight "{variable.path}" has shape {variable.shape}. Received: {value.shape}'

@@ -165,10 +165,11 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True, mmap
         compile: whether to compile it as it was, with the state of its optimizer.
         safe_mode: accepted for Keras's sake; there is no other mode.
         mmap: leave the weights in the file, mapped into memory, for a model that only predicts: it holds weights once,
-            as its kernels want them, and not a second time as they were saved. They cannot be changed, and nobody may
-            write into the file while the model lives; saving over it from here is safe, since that makes a new file.
-            Arrays whose place in the file is not a multiple of their numbers' size are read as always; in files
-            that cnnengine writes there are none.
+            as its kernels want them, and not a second time as they were saved. Neither they nor other state of its
+            layers can be changed, and nobody may write into the file while the model lives; saving over it from here
+            is safe, since that makes a new file. The model keeps the file open (before Python 3.13). Arrays whose place
+            in the file is not a multiple of their numbers' size are read as always; in files that cnnengine writes
+            there are none.
 
     Returns:
         the model.

@@ -150,8 +150,11 @@ def load(model, groups, skip_mismatch=False, is_new=False):
             differences.append(f"{path}: {len(stored)} weight(s) that the model does not have")
     _report(differences, model, skip_mismatch)
     if not is_new:
+        for thing, _ in fitting:
+            for variable in _variables(thing):
+                variable.check_writable()
         fitting = [(thing, {key: np.asarray(value) for key, value in stored.items()}) for thing, stored in fitting]
-    _assign(fitting)
+    _assign(fitting, is_new)
 
 
 def _differences(path, thing, stored):
@@ -206,27 +209,28 @@ def _report(differences, model, skip_mismatch):
     warnings.warn(text)
 
 
-def _assign(fitting):
-    """Set the state of each object; all of it back as it was when a layer's own loading fails."""
+def _assign(fitting, is_new):
+    """Set the state of each object; all of it back as it was, unless it is new, when a layer's own loading fails."""
     own_ways = [thing for thing, _ in fitting if isinstance(thing, Layer) and _keeps_its_own_way(thing)]
-    before = [(v, v.numpy()) for thing, _ in fitting for v in _variables(thing)] if own_ways else []
+    before = [(v, v.numpy()) for thing, _ in fitting for v in _variables(thing)] if own_ways and not is_new else []
     try:
         for thing, stored in fitting:
             if thing in own_ways:
                 thing.load_own_variables({key: np.array(value) for key, value in stored.items()})
             else:
                 for i, variable in enumerate(_variables(thing)):
-                    _set(variable, stored[str(i)])
+                    _set(variable, stored[str(i)], isinstance(thing, Layer))
     except BaseException:
         for variable, value in before:
             variable.assign(value)
         raise
 
 
-def _set(variable, value):
+def _set(variable, value, may_stay):
+    """Set a variable from a file, where the value may stay if the file is mapped."""
     if not isinstance(value, StoredArray):
         variable.assign(value)
-    elif mapped := value.mapped(variable.array.dtype):
+    elif may_stay and (mapped := value.mapped(variable.array.dtype)):
         variable.lie_in(*mapped)
     else:
         value.read_into(variable.writable())

@@ -7,9 +7,14 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* From the second size on, memory comes from the system and goes back to it: malloc would keep what was freed, and by
+/* From OF_SYSTEM bytes on, memory comes from the system and goes back to it: malloc would keep what was freed, and by
  * it raise the size from which on it asks the system (glibc: ResNet-50 then holds 8 to 15 MB that nobody uses). */
-enum { LINE = 64, OF_SYSTEM = 64 << 10, WORTH_HUGE = 4 << 20, HUGE_PAGE = 2 << 20 };
+enum { LINE = 64, WORTH_HUGE = 4 << 20, HUGE_PAGE = 2 << 20 };
+#ifdef __SANITIZE_ADDRESS__
+static const size_t OF_SYSTEM = SIZE_MAX; /* the sanitizer watches the ends of what malloc gives */
+#else
+static const size_t OF_SYSTEM = 64 << 10;
+#endif
 
 static size_t rounded_up(size_t bytes, size_t unit)
 {
@@ -43,10 +48,8 @@ void *cnn_arena_alloc(size_t bytes)
 {
     if (bytes > SIZE_MAX / 2)
         return NULL;
-    if (bytes >= WORTH_HUGE)
-        return mapped_huge(rounded_up(bytes, HUGE_PAGE));
     if (bytes >= OF_SYSTEM)
-        return mapped(bytes);
+        return bytes >= WORTH_HUGE ? mapped_huge(rounded_up(bytes, HUGE_PAGE)) : mapped(bytes);
     return aligned_alloc(LINE, bytes ? rounded_up(bytes, LINE) : LINE);
 }
 

@@ -20,8 +20,8 @@ typedef struct cnn_open {
 
 /* What happens to a tile of the product before it is stored, and what is fetched meanwhile. */
 typedef struct cnn_epilogue {
-    int64_t first, cols;        /* columns [first, first + cols) of the rows c; cols < nv * vl on the last panel */
-    const float *bias;          /* one a column of the row, or NULL */
+    int64_t first, cols; /* columns [first, first + cols) of the rows c; more than (nv - 1) * vl, at most nv * vl */
+    const float *bias;   /* one a column of the row, or NULL */
     const float *const *addend; /* one row pointer a row, or NULL */
     cnn_bounds bounds;
     int64_t act; /* after it: a line of unary.def, 0: none */
@@ -30,7 +30,7 @@ typedef struct cnn_epilogue {
     int far;           /* store past the caches, to whole cache lines */
     int64_t b_step;    /* floats from a row of B to the next; of panels of one vector, that vector */
     const char *next;  /* memory that is wanted soon, so that it comes while the tile is computed; never NULL: ... */
-    int64_t next_step; /* ... a line at each step of the sum, this many bytes further on */
+    int64_t next_step; /* ... so many bytes for each step of the sum; tiles of one vector fetch them before the first */
 } cnn_epilogue;
 
 /* `tiles` tiles of mr rows each, C[tiles * mr][nv * vl] = sum over runs t and i < kc of (rows[r] + run[t])[i * a_step] *
