@@ -51,9 +51,9 @@ def aligned_array(shape, dtype):
 class Variable(TensorLike):
     """A named array that programs read, and update in place.
 
-    Its memory moves only while it is read-only (`lie_in`, `leave_file`), so programs bind it by address, and keep what they
-    have bound; every write raises `version`, which tells whoever keeps something derived from it (packed weights) to
-    make it anew.
+    Its memory moves only while it is read-only (`lie_in`, `leave_file`), so programs bind it by address, and keep what
+    they have bound; every write raises `version`, which tells whoever keeps something derived from it (packed weights)
+    to make it anew.
 
     Args:
         value: array-like, the first value.
