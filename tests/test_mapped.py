@@ -136,6 +136,7 @@ def test_loading_reads_no_weights(path):
 def test_weights_that_cannot_stay_in_the_file_are_read(path, tmp_path, write):
     other = with_weights(path, tmp_path / "other.keras", write)
     plain, model = saving.load_model(other), saving.load_model(other, mmap=True)
+    assert all(variable._give_back is None for variable in model.variables)
     np.testing.assert_array_equal(model.predict_on_batch(images(2)), plain.predict_on_batch(images(2)))
     assert all(not variable.array.flags.writeable for variable in model.variables)
 

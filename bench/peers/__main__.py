@@ -54,7 +54,8 @@ def measure(options, say):
     run = Run(names, Options(options.threads, options.starts, options.rounds, options.seconds), say)
     machine = {"cpu": cpu_name(), "threads": options.threads, "cpus": os.cpu_count()}
     machine |= {"system": platform.system(), "python": platform.python_version()}
-    results = {"machine": machine, "versions": run.versions(), "rounds": options.rounds, "seconds": options.seconds}
+    results = {"machine": machine, "versions": run.versions(), "starts": options.starts}
+    results |= {"rounds": options.rounds, "seconds": options.seconds}
     results |= {"jobs": [], "left_out": left_out}
     for network in options.networks:
         jobs = list(jobs_of([network], options.tasks))

@@ -182,7 +182,7 @@ static __attribute__((noinline)) void apply_act(int mr, float *const *c, const c
         }                                                                                                              \
     }
 
-/* Written out for whole vectors, of which no row then asks (16 -> 96 channels: 7 % less time on Zen 5). */
+/* Written out for whole vectors, of which no row then asks how many columns it has. */
 #define FINISH(MR, NV)                                                                                                 \
     ROWS_##MR(OUT) if (rest < CNN_VL) FINISH_LAST(MR, NV, rest) else FINISH_LAST(MR, NV, CNN_VL) if (act)              \
         apply_act(MR, c, e);
@@ -197,6 +197,7 @@ static __attribute__((noinline)) const float *bias_of(const cnn_epilogue *e, int
     return padded;
 }
 
+/* Fetch so many bytes, and return where they end. */
 static inline const char *fetch_all(const char *next, int64_t bytes)
 {
     for (int64_t at = 0; at < bytes; at += 64)
