@@ -201,12 +201,12 @@ def test_large_weights_of_few_rows_are_read_in_place():
     assert_same_bits(model[1].run([np.ascontiguousarray(x[:1])])[0], np.ascontiguousarray(whole[:1] * 2))
 
 
-@pytest.mark.parametrize(("cols", "in_place"), [(1, False), (10, False), (1000, True), (1001, None), (50, False)])
-def test_weights_of_which_much_would_be_packed_in_every_run_are_prepared(isa, cols, in_place):
+@pytest.mark.parametrize(("cols", "in_place"), [(1, False), (15, False), (16, True), (50, True), (1001, True)])
+def test_large_weights_are_prepared_that_would_be_packed_in_every_run(isa, cols, in_place):
     kernel = Variable(normal((1 << 20) // cols + 1, cols) * 0.1)
     x = normal(2, kernel.shape[0])
     program = build_program(lambda t, x: [dense(x, kernel)], [TensorSpec(x.shape)], store=PreparedStore())
-    assert in_place is None or (len(program._entries) == 0) == in_place
+    assert (len(program._entries) == 0) == in_place
     assert program.nbytes < kernel.array.nbytes / 8
     np.testing.assert_allclose(program.run([x])[0], x @ kernel.numpy(), rtol=1e-3, atol=1e-2)
 

@@ -87,7 +87,6 @@ cdef extern from *:
 
 cdef extern from "drivers/panel.h":
     int64_t cnn_packed_cols(int64_t cols)
-    int64_t cnn_cols_in_place(int64_t n)
 
 cdef extern from "drivers/peak.h" nogil:
     double cnn_fma_peak(int threads, double seconds)
@@ -370,11 +369,6 @@ def get_isa():
 def packed_cols(int64_t cols):
     """Columns of a packed matrix: rounded up to whole vectors of the ISA in use."""
     return cnn_packed_cols(cols)
-
-
-def cols_in_place(int64_t cols):
-    """Columns of a plain matrix that a product of few rows reads without packing them, with the ISA in use."""
-    return cnn_cols_in_place(cols)
 
 
 def has_openmp():

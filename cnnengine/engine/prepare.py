@@ -35,6 +35,7 @@ _PACKED_INPUT = 1  # they all take their weights second
 # packed, with 8 they take half as long again; and packed they would be there twice.
 _FEW_ROWS = 8
 _LARGE = 1 << 20  # elements
+_WIDEST_VECTOR = 16  # of all ISA levels; fewer columns would be packed in every run
 
 
 def _fixed_values(graph):
@@ -65,9 +66,7 @@ def _pack_fields(node):
 def _reads_in_place(node, fields):
     if node.op.name != "matmul_fwd" or fields["m"] > _FEW_ROWS or fields["tb"] or fields["b_batched"]:
         return False
-    cols = fields["n"]
-    rest = native.packed_cols(cols) - native.cols_in_place(cols)  # would be packed in every run
-    return fields["k"] * cols >= _LARGE and rest * 16 <= cols
+    return fields["k"] * fields["n"] >= _LARGE and fields["n"] >= _WIDEST_VECTOR
 
 
 def pack_weights(graph):

@@ -16,7 +16,7 @@ from cnnengine.ops.base import reference_call
 from cnnengine.ops.elementwise import CAST
 
 IDLE_ARENAS = 4  # kept for the next runs of a program
-ALONE_BELOW = 40_000  # elements written and multiply-adds in a program that one thread runs as fast as several
+ALONE_BELOW = 40_000  # elements' work in a program that one thread runs as fast as several
 
 
 def _specs(node):
@@ -27,8 +27,10 @@ def _specs(node):
 
 
 def _work(step):
-    """Rough count of what a step computes, for the choice of threads: 16 multiply-adds take as long as an element."""
-    return step.flops // 32 or step.elements
+    """Rough count of what a step does, for the choice of threads: an element of an elementwise operation takes as long
+    as 16 multiply-adds, or as reading 16 bytes, which is what binds a product of one row.
+    """
+    return max(step.flops // 32 or step.elements, step.nbytes // 16)
 
 
 class NativeProgram:

@@ -15,10 +15,10 @@ static int has_few_rows(const cnn_matmul *d)
     return d->m <= 4 * cnn_k->mr_max[cnn_k->nv_max];
 }
 
-/* Few rows do not repay packing B; it is then read in place, but for a last panel that does not fill its vectors. */
+/* Few rows do not repay packing B; it is then read as it lies. */
 static int reads_plain(const cnn_matmul *d)
 {
-    return !d->packed && !d->tb && has_few_rows(d);
+    return !d->packed && !d->tb && has_few_rows(d) && d->n >= cnn_k->vl;
 }
 
 /* Rows of A whose distance is a multiple of 4 KB fall into one set of L1 each; where the product is wide enough to repay
@@ -45,20 +45,14 @@ static size_t copy_bytes(const cnn_matmul *d)
     return d->ta || rows_alias(d) ? (size_t)(rows * row_pitch(d)) * sizeof(float) : 0;
 }
 
-/* Columns of B that are read as they lie. */
-static int64_t unpacked_cols(const cnn_matmul *d)
-{
-    return reads_plain(d) ? cnn_cols_in_place(d->n) : 0;
-}
-
 static cnn_workspace matmul_workspace(const void *desc)
 {
     const cnn_matmul *d = desc;
     cnn_workspace w = {0, 3 * table_bytes(d) + copy_bytes(d)};
     if (reads_plain(d))
         w.local += CNN_SUMS * sizeof(float);
-    if (!d->packed)
-        w.shared = (size_t)(d->k * (cnn_packed_cols(d->n) - unpacked_cols(d))) * sizeof(float);
+    else if (!d->packed)
+        w.shared = (size_t)(d->k * cnn_packed_cols(d->n)) * sizeof(float);
     return w;
 }
 
@@ -73,24 +67,19 @@ static void pack_b(const cnn_matmul *d, const float *b, float *packed, int64_t l
 /* Make the b of one product ready for the sweep: packed by the team, or read where it lies. */
 static void prepare_b(const cnn_matmul *d, const float *b, cnn_strip *strip, cnn_team *team)
 {
-    if (d->packed) {
-        strip->b = b;
+    strip->b = b;
+    if (d->packed)
+        return;
+    if (reads_plain(d)) {
+        strip->b_step = d->n;
+        strip->sums = (float *)(team->local + 3 * table_bytes(d) + copy_bytes(d));
         return;
     }
     int64_t lo, hi;
     cnn_team_range(team, cnn_panel_count(d->n), &lo, &hi);
-    strip->b = (float *)team->shared;
-    if (reads_plain(d)) {
-        strip->b = b;
-        strip->b_step = d->n;
-        strip->sums = (float *)(team->local + 3 * table_bytes(d) + copy_bytes(d));
-        strip->b_narrow = (float *)team->shared;
-        lo = cnn_max(lo, cnn_panels_in_place(d->n));
-        if (unpacked_cols(d) == d->n)
-            return;
-    }
-    pack_b(d, b, (float *)team->shared - unpacked_cols(d) * d->k, lo, hi);
+    pack_b(d, b, (float *)team->shared, lo, hi);
     cnn_team_barrier(team);
+    strip->b = (float *)team->shared;
 }
 
 /* Rows m0, m0 + 1, ... of a stored transposed, as blocks [k][LANES]: at the pitch of a they would share few cache sets. */

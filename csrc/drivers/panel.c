@@ -24,17 +24,6 @@ cnn_panels cnn_panels_of(int64_t n)
     return (cnn_panels){n, count, uneven ? uneven : count, (int)cnn_ceil_div(vectors, cnn_max(count, 1))};
 }
 
-int64_t cnn_panels_in_place(int64_t n)
-{
-    return cnn_panel_count(n) - (n % cnn_k->vl > 0);
-}
-
-int64_t cnn_cols_in_place(int64_t n)
-{
-    const cnn_panels panels = cnn_panels_of(n);
-    return n % cnn_k->vl ? cnn_panel_at(&panels, panels.count - 1).first : n;
-}
-
 int64_t cnn_packed_cols(int64_t cols)
 {
     return cnn_ceil_div(cols, cnn_k->vl) * cnn_k->vl;
@@ -134,9 +123,8 @@ static piece_t piece_of(const cnn_strip *s, int64_t j)
 {
     piece_t p = {.panel = cnn_panel_at(&s->panels, j)};
     const int64_t first = p.panel.first, width = (int64_t)p.panel.nv * cnn_k->vl;
-    const int plain = s->b_step != 0 && j < cnn_panels_in_place(s->panels.n);
-    p.b_step = plain ? s->b_step : width;
-    p.b = (plain ? s->b + first : s->b_step ? s->b_narrow : s->b + first * s->depth) + s->k0 * p.b_step;
+    p.b_step = s->b_step ? s->b_step : width;
+    p.b = s->b + (s->b_step ? first : first * s->depth) + s->k0 * p.b_step;
     p.e = (cnn_epilogue){.first = first,
                          .cols = p.panel.cols,
                          .bias = s->bias,
@@ -175,19 +163,23 @@ static void sweep_panel(const cnn_strip *s, int64_t j, const float *next, int st
 /* A row of sums as a tile begins it. */
 static void start_sums(const cnn_epilogue *e, float *sums)
 {
-    if (e->bias)
-        memcpy(sums, e->bias + e->first, (size_t)e->cols * sizeof(float));
-    else
-        memset(sums, 0, (size_t)e->cols * sizeof(float));
+    const int64_t rest = e->cols % cnn_k->vl, whole = e->cols - rest;
+    if (!e->bias) {
+        memset(sums, 0, (size_t)cnn_packed_cols(e->cols) * sizeof(float));
+        return;
+    }
+    memcpy(sums, e->bias + e->first, (size_t)whole * sizeof(float));
+    if (rest)
+        memcpy(sums + whole, e->bias + e->first + e->cols - cnn_k->vl, (size_t)cnn_k->vl * sizeof(float));
 }
 
-/* Panels [lo, hi) of a plain B that need no packing: their columns are one block, read row by row. */
-static void stream_part(const cnn_strip *s, int64_t lo, int64_t hi)
+/* Panels [lo, hi) of a plain B: their columns are one block, read row by row. */
+static void stream_panels(const cnn_strip *s, int64_t lo, int64_t hi)
 {
     const cnn_panel last = cnn_panel_at(&s->panels, hi - 1);
     const int64_t end = last.first + last.cols, most = CNN_SUMS / cnn_panel_cols() / s->m * cnn_panel_cols();
     piece_t p = piece_of(s, lo);
-    const int64_t width = cnn_min(end - p.panel.first, most);
+    const int64_t width = cnn_min(cnn_packed_cols(end - p.panel.first), most);
     for (; p.e.first < end; p.e.first += width, p.b += width) {
         p.e.cols = cnn_min(width, end - p.e.first);
         for (int64_t i = 0; i < s->m; i++)
@@ -202,10 +194,11 @@ static void stream_part(const cnn_strip *s, int64_t lo, int64_t hi)
 /* One part of the sum. */
 static void sweep_part(const cnn_strip *s, int64_t lo, int64_t hi)
 {
-    const int64_t in_place = s->b_step ? cnn_min(hi, cnn_panels_in_place(s->panels.n)) : lo, most = cnn_panel_cols();
-    if (lo < in_place) {
-        stream_part(s, lo, in_place);
-        lo = in_place;
+    const int64_t most = cnn_panel_cols();
+    if (s->b_step) {
+        if (lo < hi)
+            stream_panels(s, lo, hi);
+        return;
     }
     for (; s->m == 1 && lo + CNN_ROW_PANELS <= hi; lo += CNN_ROW_PANELS) {
         const piece_t p = piece_of(s, lo);
@@ -214,7 +207,7 @@ static void sweep_part(const cnn_strip *s, int64_t lo, int64_t hi)
         cnn_k->tile_row(s->runs, s->run, s->kc, s->rows[0], s->a_step, p.b, most * s->depth, s->c[0], &p.e);
     }
     for (int64_t j = lo; j < hi; j++)
-        sweep_panel(s, j, s->b_step ? NULL : after(s, j, lo, hi), s->streams && j == lo);
+        sweep_panel(s, j, after(s, j, lo, hi), s->streams && j == lo);
 }
 
 /* Rows [k0, k0 + runs * kc) of the whole strip's depth. The addend comes with the first part, for the results of the

@@ -41,11 +41,6 @@ static inline cnn_panel cnn_panel_at(const cnn_panels *p, int64_t j)
     return (cnn_panel){first, cnn_min((int64_t)nv * cnn_k->vl, p->n - first), nv};
 }
 
-/* Panels that a plain matrix is read for as it lies: all but the last, and that too if its columns fill its vectors. And
- * the columns of those. */
-int64_t cnn_panels_in_place(int64_t n);
-int64_t cnn_cols_in_place(int64_t n);
-
 /* Columns after rounding up to whole vectors; floats of a packed matrix = rows * cnn_packed_cols(cols). */
 int64_t cnn_packed_cols(int64_t cols);
 
@@ -63,9 +58,8 @@ typedef struct cnn_strip {
     int64_t runs, kc, a_step;
     const int64_t *run;
     int64_t k0, depth; /* the runs are rows [k0, k0 + runs * kc) of B's `depth` rows; set by cnn_strip_sweep */
-    const float *b;    /* packed, or plain with b_step != 0: then cnn_panels_in_place are read from it ... */
-    int64_t b_step;    /* ... and the last one, if it is not among them, from b_narrow, packed */
-    const float *b_narrow;
+    const float *b;    /* packed, or plain with b_step != 0 and columns that fill a vector at least */
+    int64_t b_step;
     float *sums; /* of a plain B: room for CNN_SUMS floats */
     cnn_panels panels;
     const float *bias;

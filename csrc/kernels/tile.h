@@ -276,6 +276,16 @@ CNN_INLINE void finish_vector(vf y, float *c, const float *addend, int64_t at, c
     v_store(c + at, bounded(y, &e->bounds));
 }
 
+/* The same of its first n columns. */
+CNN_INLINE void finish_part(vf y, int64_t n, float *c, const float *addend, int64_t at, const cnn_epilogue *e)
+{
+    if (e->accumulate)
+        y += v_load_part(c + at, n);
+    if (addend)
+        y += v_load_part(addend + at, n);
+    v_store_part(c + at, bounded(y, &e->bounds), n);
+}
+
 /* One row times CNN_ROW_PANELS panels side by side, nv_max vectors each. Of one row B is read once, from memory: several
  * streams of it come faster than one (measured on Zen 3: 23 GB/s against 13). The same sums as a tile of one row. */
 static void tile_row(int64_t runs, const int64_t *run, int64_t kc, const float *row, int64_t a_step, const float *b,

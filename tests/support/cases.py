@@ -133,7 +133,11 @@ def _matmul_cases():
     for bias, addend in product((False, True), repeat=2):
         _matmul_case("matmul_fwd", f"epilogue_{bias:d}{addend:d}", (1, 9, 35, 4, 0, 0, 0), bias, addend, ACTS["relu"])
     _matmul_case("matmul_fwd", "epilogue_batch", (3, 9, 5, 4, 0, 0, 1), True, True, ACTS["relu"])
-    for name, *sizes in (("deep", 1, 9, 35, 2100, 0, 0, 0), ("row", 1, 1, 530, 20, 0, 0, 0)):
+    for name, *sizes in (
+        ("deep", 1, 9, 35, 2100, 0, 0, 0),
+        ("row", 1, 1, 530, 20, 0, 0, 0),
+        ("chunk", 1, 7, 515, 2100, 0, 0, 0),
+    ):
         _matmul_case("matmul_fwd", f"epilogue_{name}", sizes, True, True, ACTS["relu"])
     a = _rng("specials").standard_normal((1, 9, 7)).astype(F32)
     a[0, 2, 3], a[0, 5, 6] = np.nan, np.inf
