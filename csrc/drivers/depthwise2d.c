@@ -16,6 +16,8 @@
 enum {
     LINE_FLOATS = 32768, /* of x that the lines given to the kernel together may have */
     ROWS_EACH = 5,       /* of a thread at least; the convolutions around are shared by rows, so few cross the cores */
+    ACT_FLOATS = 8192,   /* of the result that an activation should find in L1 */
+    PIXELS = 64,         /* whose rows of channels it takes together */
     PIECE = 16,
 };
 
@@ -209,16 +211,51 @@ static correlation_t forward(const cnn_depthwise2d *d, char *local)
     return k;
 }
 
+/* An activation that is none of the lines kernel's. */
+static int acts_after(const cnn_depthwise2d *d, const correlation_t *k)
+{
+    return d->act != ACT_NONE && !k->bounds.given;
+}
+
+/* It, of what lines [lo, hi) of the result just got. */
+static void activate(const cnn_depthwise2d *d, const correlation_t *k, int64_t lo, int64_t hi, float *y)
+{
+    const int64_t cm = d->c * d->m;
+    if (k->c_lo == 0 && k->c_hi == cm) {
+        cnn_k->unary_fwd(d->act, (hi - lo) * d->q * cm, (float)d->alpha, (float)d->beta, y + lo * d->q * cm,
+                         y + lo * d->q * cm);
+        return;
+    }
+    float *pixels[PIXELS];
+    for (int64_t at = lo * d->q, count; at < hi * d->q; at += count) {
+        count = cnn_min(PIXELS, hi * d->q - at);
+        for (int64_t i = 0; i < count; i++)
+            pixels[i] = y + (at + i) * cm;
+        cnn_k->unary_rows(d->act, count, k->c_hi - k->c_lo, (float)d->alpha, (float)d->beta, pixels, k->c_lo);
+    }
+}
+
 static void forward_lines(const cnn_depthwise2d *d, const correlation_t *k, int64_t lo, int64_t hi, const float *x,
                           const float *w, const float *bias, float *y)
 {
-    int64_t row = d->q * d->c * d->m;
     if (d->m == 1)
         correlate(k, lo, hi, x, w, bias, y);
     for (int64_t u = lo; u < hi && d->m > 1; u++)
         forward_spread(d, k, u, x, w, bias, y, (float *)(k->w_offset + d->r * d->s));
-    if (d->act != ACT_NONE && !k->bounds.given)
-        cnn_k->unary_fwd(d->act, (hi - lo) * row, (float)d->alpha, (float)d->beta, y + lo * row, y + lo * row);
+}
+
+/* Lines [lo, hi) of one image, a few at a time where an activation comes after them, which then finds them in L1 or L2. */
+static void forward_image(const cnn_depthwise2d *d, const correlation_t *k, int64_t lo, int64_t hi, const float *x,
+                          const float *w, const float *bias, float *y)
+{
+    const int64_t pair = 2 * d->q * (k->c_hi - k->c_lo), few = 2 * (ACT_FLOATS / (pair + 1) + 1);
+    const int64_t most = acts_after(d, k) ? few : cnn_max(hi - lo, 1);
+    for (int64_t u = lo, end; u < hi; u = end) {
+        end = cnn_min(u + most, hi);
+        forward_lines(d, k, u, end, x, w, bias, y);
+        if (acts_after(d, k))
+            activate(d, k, u, end, y);
+    }
 }
 
 static void depthwise2d_fwd(const void *desc, void *const *buf, cnn_team *team)
@@ -226,16 +263,16 @@ static void depthwise2d_fwd(const void *desc, void *const *buf, cnn_team *team)
     const cnn_depthwise2d *d = desc;
     int64_t cm = d->c * d->m;
     correlation_t k = forward(d, team->local);
-    int by_channels = d->m == 1 && k.lines && (d->act == ACT_NONE || k.bounds.given);
+    int by_channels = d->m == 1 && k.lines;
     cnn_range channels, rows = share(by_channels, cm, d->n, d->p, team, &channels);
     k.c_lo = channels.lo;
     k.c_hi = channels.hi;
-    k.stores_far = by_channels && stores_far(&k, d->n * d->p * d->q * cm, buf[3]);
+    k.stores_far = by_channels && !acts_after(d, &k) && stores_far(&k, d->n * d->p * d->q * cm, buf[3]);
     for (int64_t row = rows.lo, image, lo, hi; row < rows.hi; row += hi - lo) {
         image = row / d->p;
         lo = row % d->p;
         hi = cnn_limited(rows.hi - image * d->p, 0, d->p);
-        forward_lines(d, &k, lo, hi, (const float *)buf[0] + image * d->h * d->w * d->c, buf[1], buf[2],
+        forward_image(d, &k, lo, hi, (const float *)buf[0] + image * d->h * d->w * d->c, buf[1], buf[2],
                       (float *)buf[3] + image * d->p * d->q * cm);
     }
 }
@@ -244,7 +281,7 @@ void cnn_depthwise2d_rows(const cnn_depthwise2d *d, int64_t lo, int64_t hi, cons
                           const float *bias, float *y, char *local)
 {
     const correlation_t k = forward(d, local);
-    forward_lines(d, &k, lo, hi, x, w, bias, y);
+    forward_image(d, &k, lo, hi, x, w, bias, y);
 }
 
 size_t cnn_depthwise2d_local_bytes(const cnn_depthwise2d *d)

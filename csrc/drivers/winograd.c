@@ -183,9 +183,8 @@ static void transform_out(const cnn_winograd *g, const cut_t *t, int64_t first, 
         (g->size == 4 ? cnn_k->winograd_output_4
                       : cnn_k->winograd_output_2)(cols, products + (i - lo) * t->cols, t->m_step, (float *const *)cells,
                                                   g->addend ? addend : NULL, g->bias ? g->bias + first : NULL, &bounds);
-        for (int cell = 0; act && cell < g->size * g->size; cell++)
-            if (cells[cell])
-                cnn_k->unary_fwd(act, cols, (float)g->alpha, (float)g->beta, cells[cell], (float *)cells[cell]);
+        if (act)
+            cnn_k->unary_rows(act, g->size * g->size, cols, (float)g->alpha, (float)g->beta, (float *const *)cells, 0);
     }
 }
 

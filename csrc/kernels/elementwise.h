@@ -85,6 +85,50 @@ K(unary_fwd)(int64_t func, int64_t n, float a, float b, const float *x0, float *
     }
 }
 
+/* Rows of `cols` floats, each at a whole number of vectors of the buffer, go there or come back; NULL is no row. Returns
+ * how many floats of the buffer they take. */
+CNN_INLINE int64_t move_rows(const int back, int64_t rows, int64_t cols, float *const *y, int64_t first, float *buffer)
+{
+    const int64_t rest = cols % CNN_VL, whole = cols - rest;
+    float *at = buffer;
+    for (int64_t r = 0; r < rows; r++) {
+        if (!y[r])
+            continue;
+        float *row = y[r] + first;
+        for (int64_t i = 0; i < whole; i += CNN_VL, at += CNN_VL)
+            v_store(back ? row + i : at, v_load(back ? at : row + i));
+        if (rest && back)
+            v_store_part(row + whole, v_load(at), rest);
+        else if (rest)
+            v_store(at, v_load_part(row + whole, rest));
+        at += rest ? CNN_VL : 0;
+    }
+    return at - buffer;
+}
+
+/* The function of `rows` rows in place, from column `first` on; NULL is no row. Short ones go through a buffer together,
+ * for each would cost a call, and the rest of a block at its end. */
+K(unary_rows)(int64_t func, int64_t rows, int64_t cols, float a, float b, float *const *y, int64_t first)
+{
+    enum { ROOM = 16 * CNN_BLOCK };
+    float buffer[ROOM];
+    const int64_t together = ROOM / ((cols + CNN_VL - 1) / CNN_VL * CNN_VL);
+    if (together < 4) {
+        for (int64_t r = 0; r < rows; r++)
+            if (y[r])
+                cnn_k_unary_fwd(func, cols, a, b, y[r] + first, y[r] + first);
+        return;
+    }
+    for (int64_t r = 0; r < rows; r += together) {
+        const int64_t count = rows - r < together ? rows - r : together;
+        int64_t n = move_rows(0, count, cols, y + r, first, buffer);
+        for (; n % CNN_BLOCK; n += CNN_VL)
+            v_store(buffer + n, (vf){0});
+        cnn_k_unary_fwd(func, n, a, b, buffer, buffer);
+        move_rows(1, count, cols, y + r, first, buffer);
+    }
+}
+
 #define READ_NONE(i)
 #define READ_X(i)                                                                                                      \
     float x_buffer[CNN_BLOCK];                                                                                         \

@@ -90,7 +90,7 @@ K(stream_out)(int64_t rows, const float *sum, int64_t sum_step, float *const *c,
             finish_vector(v_load(sum + j), c[r], addend, e->first + j, e);
         if (rest)
             finish_part(v_load_part(sum + whole + CNN_VL - rest, rest), rest, c[r], addend, e->first + whole, e);
-        if (e->act)
-            cnn_k_unary_fwd(e->act, e->cols, e->alpha, e->beta, c[r] + e->first, c[r] + e->first);
     }
+    if (e->act)
+        cnn_k_unary_rows(e->act, rows, e->cols, e->alpha, e->beta, c, e->first);
 }
