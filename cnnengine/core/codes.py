@@ -19,6 +19,8 @@ _UNARY = (
     "gelu",
     "gelu_tanh",
     "hard_sigmoid",
+    "hard_silu",
+    "mish",
     "exp",
     "expm1",
     "log",

@@ -64,19 +64,9 @@ def gelu(x, approximate=True):
     return unary("gelu_tanh" if approximate else "gelu", x)
 
 
-@public
-def hard_silu(x):
-    """x * hard_sigmoid(x) (Howard et al. 2019)."""
-    return math.multiply(x, unary("hard_sigmoid", x))
-
-
+hard_silu = _make_activation("hard_silu", "hard_silu", "x * hard_sigmoid(x) (Howard et al. 2019).")
 hard_swish = hard_silu
-
-
-@public
-def mish(x):
-    """x * tanh(softplus(x)) (Misra 2019)."""
-    return math.multiply(x, unary("tanh", unary("softplus", x)))
+mish = _make_activation("mish", "mish", "x * tanh(softplus(x)) (Misra 2019).")
 
 
 @public

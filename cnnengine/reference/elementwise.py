@@ -44,6 +44,11 @@ def _gelu_tanh_derivative(x):
     return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * _SQRT_2_OVER_PI * (1 + 3 * 0.044715 * x * x)
 
 
+def _mish_derivative(x):
+    t = np.tanh(np.logaddexp(x, 0))
+    return t + x * (1 - t * t) * _sigmoid(x)
+
+
 def _clamp(x, lo, hi):
     return np.minimum(np.maximum(x, lo), hi)
 
@@ -62,6 +67,8 @@ FORWARD = {
     "gelu": lambda x, a, b: 0.5 * x * (1 + _erf(x * math.sqrt(0.5))),
     "gelu_tanh": lambda x, a, b: _gelu_tanh(x),
     "hard_sigmoid": lambda x, a, b: _clamp(x / 6 + 0.5, 0, 1),
+    "hard_silu": lambda x, a, b: x * _clamp(x / 6 + 0.5, 0, 1),
+    "mish": lambda x, a, b: x * np.tanh(np.logaddexp(x, 0)),
     "exp": lambda x, a, b: np.exp(x),
     "expm1": lambda x, a, b: np.expm1(x),
     "log": lambda x, a, b: np.log(x),
@@ -101,6 +108,8 @@ DERIVATIVE = {
     "gelu": lambda x, y, a, b: 0.5 * (1 + _erf(x * math.sqrt(0.5))) + x * _gaussian(x),
     "gelu_tanh": lambda x, y, a, b: _gelu_tanh_derivative(x),
     "hard_sigmoid": lambda x, y, a, b: ((y > 0) & (y < 1)) / 6,
+    "hard_silu": lambda x, y, a, b: np.where(np.abs(x) >= 3, x > 0, x / 3 + 0.5),
+    "mish": lambda x, y, a, b: _mish_derivative(x),
     "exp": lambda x, y, a, b: y,
     "expm1": lambda x, y, a, b: y + 1,
     "log": lambda x, y, a, b: 1 / x,

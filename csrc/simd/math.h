@@ -4,7 +4,7 @@
  * Argument reduction is that of Cody & Waite (1980) and Muller, Elementary Functions (2016); the polynomials are
  * minimax fits to the relative error of the result. Errors against exact values, in units in the last place of the
  * result and where multiply-adds are fused: power 0.5, log 1, exp 1.1, tanh 1.4, expm1, log1p, sin, cos 1.6, softplus,
- * erf 1.9, sigmoid 2.4. Denormal arguments and results count as 0.
+ * erf 1.9, sigmoid, silu 2.4, mish 4.1. Denormal arguments and results count as 0.
  *
  * They are as fast as memory where they take about 25 instructions a vector, so none is spent without need: ranges are
  * limited after the fact, or by integers, since of nested float comparisons with constants gcc makes branches and then
@@ -66,6 +66,13 @@ CNN_INLINE float m_sqrt(float x)
 CNN_INLINE float m_clamp(float x, float lo, float hi)
 {
     return lo > x ? lo : hi < x ? hi : x;
+}
+
+/* The same from 0 on, in a form of which gcc makes a minimum instead of branches. */
+CNN_INLINE float m_clamp_from_0(float x, float hi)
+{
+    float y = m_from_bits(m_bits(x) & -!(x < 0.0f));
+    return hi < y ? hi : y;
 }
 
 /* To the nearest integer, ties to even: adding 2^23 leaves no bits for a fraction. -0 stays -0. */
@@ -218,6 +225,15 @@ CNN_INLINE float m_sigmoid(float x)
     return (x < 0.0f ? z : 1.0f) / (1.0f + z);
 }
 
+/* 1 + exp(-x), infinite for x < -87.7: half of 2^(n+1) exp(r) runs over where n is 127. Of NaN it is a number; what it
+ * divides is x. */
+CNN_INLINE float m_silu_divisor(float x)
+{
+    int32_t n;
+    float p = 1.0f + m_exp_reduced(-m_limit(x, 88.3f), &n);
+    return 1.0f + 0.5f * (p * m_scaled(2.0f, n));
+}
+
 /* max(x, 0) + log(1 + exp(-|x|)), the logarithm by a polynomial on [0, 1]. */
 CNN_INLINE float m_softplus(float x)
 {
@@ -290,6 +306,24 @@ CNN_INLINE float m_gelu_tanh_derivative(float x)
 {
     float v = m_limit(x, 20.0f), s = m_gelu_gate(x);
     return s + v * s * (1.0f - s) * 1.59576912f * (1.0f + 0.134145f * (v * v));
+}
+
+/* tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2), e = exp(x); 1 to the last bit long before x = 20. */
+CNN_INLINE float m_mish_gate(float x)
+{
+    float e = m_exp(20.0f < x ? 20.0f : x), n = e * (e + 2.0f);
+    return n / (n + 2.0f);
+}
+
+CNN_INLINE float m_mish_derivative(float x)
+{
+    float e = m_exp(20.0f < x ? 20.0f : x), n = e * (e + 2.0f), r = 1.0f / (n + 2.0f);
+    return n * r + x * (4.0f * e * (e + 1.0f) * r) * r;
+}
+
+CNN_INLINE float m_hard_silu_derivative(float x)
+{
+    return m_abs(x) >= 3.0f ? (x > 0.0f ? 1.0f : 0.0f) : x * (1.0f / 3.0f) + 0.5f;
 }
 
 /* r = x - k pi/2, |r| <= pi/4, in double: pi/2 in three parts, of which k times the first two is exact.

@@ -38,6 +38,8 @@ UNARY_LOOPS = {
     "gelu": lambda x, a, b: x * (1 + math.erf(x / math.sqrt(2))) / 2,
     "gelu_tanh": lambda x, a, b: x / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
     "hard_sigmoid": lambda x, a, b: min(max(x / 6 + 0.5, 0), 1),
+    "hard_silu": lambda x, a, b: x * min(max(x / 6 + 0.5, 0), 1),
+    "mish": lambda x, a, b: x * math.tanh(math.log(1 + math.exp(x))),
     "exp": lambda x, a, b: math.exp(x),
     "expm1": lambda x, a, b: math.expm1(x),
     "log": lambda x, a, b: math.log(x),
