@@ -130,7 +130,8 @@ def _conv(layer, inputs, padding):
     depthwise = type(layer).__name__ == "DepthwiseConv2D"
     if depthwise:
         # One filter a channel: (h, w, c, 1) becomes (h, w, 1, c), a convolution of c groups.
-        weights["kernel"] = weights.pop("kernel" if "kernel" in weights else "depthwise_kernel").swapaxes(2, 3)
+        kernel = weights.pop("kernel" if "kernel" in weights else "depthwise_kernel")
+        weights = {"kernel": kernel.swapaxes(2, 3)} | weights  # in the order of a layer: the bias is second
     attrs = _window(layer, config["kernel_size"], padding)
     attrs["groups"] = layer.input.shape[-1] if depthwise else config["groups"]
     return _activated(Node("conv", layer.name, inputs, attrs, weights), config["activation"])
