@@ -231,7 +231,8 @@ static void activate(const cnn_depthwise2d *d, const correlation_t *k, int64_t l
         count = cnn_min(PIXELS, hi * d->q - at);
         for (int64_t i = 0; i < count; i++)
             pixels[i] = y + (at + i) * cm;
-        cnn_k->unary_rows(d->act, count, k->c_hi - k->c_lo, (float)d->alpha, (float)d->beta, pixels, k->c_lo);
+        cnn_k->unary_rows(d->act, count, k->c_hi - k->c_lo, (float)d->alpha, (float)d->beta,
+                          (const float *const *)pixels, pixels, k->c_lo);
     }
 }
 

@@ -184,7 +184,8 @@ static void transform_out(const cnn_winograd *g, const cut_t *t, int64_t first, 
                       : cnn_k->winograd_output_2)(cols, products + (i - lo) * t->cols, t->m_step, (float *const *)cells,
                                                   g->addend ? addend : NULL, g->bias ? g->bias + first : NULL, &bounds);
         if (act)
-            cnn_k->unary_rows(act, g->size * g->size, cols, (float)g->alpha, (float)g->beta, (float *const *)cells, 0);
+            cnn_k->unary_rows(act, g->size * g->size, cols, (float)g->alpha, (float)g->beta, cells,
+                              (float *const *)cells, 0);
     }
 }
 

@@ -19,7 +19,7 @@ enum {
 CNN_INLINE const float *operand_in(const float *p, int64_t step, int64_t i, int64_t left, float *buffer)
 {
     if (step == 1)
-        return block_in(p + i, left, buffer);
+        return block_in(CNN_BLOCK, p + i, left, buffer);
     if (step != 0)
         for (int64_t l = 0; l < CNN_BLOCK && l < left; l++)
             buffer[l] = p[(i + l) * step];
@@ -40,8 +40,8 @@ K(binary)(int64_t func, int64_t n, int64_t step_a, int64_t step_b, const float *
     case BINARY_##name:                                                                                                \
         BLOCKS(n, const float *pu = operand_in(u0, step_a, i, left, u_buffer);                                         \
                const float *pv = operand_in(v0, step_b, i, left, v_buffer);                                            \
-               float *py = block_out(y + i, left, buffer), float u = pu[l]; float v = pv[l];                           \
-               py[l] = (forward), block_done(y + i, left, buffer))                                                     \
+               float *py = block_out(CNN_BLOCK, y + i, left, buffer), float u = pu[l]; float v = pv[l];                \
+               py[l] = (forward), block_done(CNN_BLOCK, y + i, left, buffer))                                          \
         break;
 #include "cnn/binary.def"
 #undef BINARY
@@ -56,9 +56,10 @@ static void power_fwd(int64_t n, float exponent, const float *x, float *y)
 
 static void power_bwd(int64_t n, float exponent, const float *x, const float *dy, float *dx)
 {
-    float power[CNN_BLOCK];
-    for (int64_t i = 0; i < n; i += CNN_BLOCK) {
-        int64_t width = n - i < CNN_BLOCK ? n - i : CNN_BLOCK;
+    enum { TILE = 256 };
+    float power[TILE];
+    for (int64_t i = 0; i < n; i += TILE) {
+        int64_t width = n - i < TILE ? n - i : TILE;
         power_fwd(width, exponent - 1.0f, x + i, power);
         CNN_IVDEP
         for (int64_t l = 0; l < width; l++)
@@ -66,76 +67,48 @@ static void power_bwd(int64_t n, float exponent, const float *x, const float *dy
     }
 }
 
-K(unary_fwd)(int64_t func, int64_t n, float a, float b, const float *x0, float *y0)
+/* Rows of y from column `first` on, which may be those of x; NULL is no row. The only loops of these functions: an array
+ * is one row. */
+K(unary_rows)
+(int64_t func, int64_t rows, int64_t cols, float a, float b, const float *const *x0, float *const *y0, int64_t first)
 {
-    float buffer[CNN_BLOCK];
+    float buffer[CNN_SHORT_BLOCK];
     if (func == UNARY_power) {
-        power_fwd(n, a, x0, y0);
+        for (int64_t r = 0; r < rows; r++)
+            if (y0[r])
+                power_fwd(cols, a, x0[r] + first, y0[r] + first);
         return;
     }
     switch (func) {
 #define UNARY(name, needs, forward, derivative)                                                                        \
     case UNARY_##name:                                                                                                 \
-        BLOCKS(n, const float *px = block_in(x0 + i, left, buffer);                                                    \
-               float *py = block_out(y0 + i, left, buffer), float x = px[l];                                           \
-               py[l] = (forward), block_done(y0 + i, left, buffer))                                                    \
+        for (int64_t r = 0; r < rows; r++) {                                                                           \
+            if (!y0[r])                                                                                                \
+                continue;                                                                                              \
+            const float *const xr = x0[r] + first;                                                                     \
+            float *const yr = y0[r] + first;                                                                           \
+            SHORT_BLOCKS(cols, const float *px = block_in(CNN_SHORT_BLOCK, xr + i, left, buffer);                      \
+                         float *py = block_out(CNN_SHORT_BLOCK, yr + i, left, buffer), float x = px[l];                \
+                         py[l] = (forward), block_done(CNN_SHORT_BLOCK, yr + i, left, buffer))                         \
+        }                                                                                                              \
         break;
 #include "cnn/unary.def"
 #undef UNARY
     }
 }
 
-/* Rows of `cols` floats, each at a whole number of vectors of the buffer, go there or come back; NULL is no row. Returns
- * how many floats of the buffer they take. */
-CNN_INLINE int64_t move_rows(const int back, int64_t rows, int64_t cols, float *const *y, int64_t first, float *buffer)
+K(unary_fwd)(int64_t func, int64_t n, float a, float b, const float *x, float *y)
 {
-    const int64_t rest = cols % CNN_VL, whole = cols - rest;
-    float *at = buffer;
-    for (int64_t r = 0; r < rows; r++) {
-        if (!y[r])
-            continue;
-        float *row = y[r] + first;
-        for (int64_t i = 0; i < whole; i += CNN_VL, at += CNN_VL)
-            v_store(back ? row + i : at, v_load(back ? at : row + i));
-        if (rest && back)
-            v_store_part(row + whole, v_load(at), rest);
-        else if (rest)
-            v_store(at, v_load_part(row + whole, rest));
-        at += rest ? CNN_VL : 0;
-    }
-    return at - buffer;
-}
-
-/* The function of `rows` rows in place, from column `first` on; NULL is no row. Short ones go through a buffer together,
- * for each would cost a call, and the rest of a block at its end. */
-K(unary_rows)(int64_t func, int64_t rows, int64_t cols, float a, float b, float *const *y, int64_t first)
-{
-    enum { ROOM = 16 * CNN_BLOCK };
-    float buffer[ROOM];
-    const int64_t together = ROOM / ((cols + CNN_VL - 1) / CNN_VL * CNN_VL);
-    if (together < 4) {
-        for (int64_t r = 0; r < rows; r++)
-            if (y[r])
-                cnn_k_unary_fwd(func, cols, a, b, y[r] + first, y[r] + first);
-        return;
-    }
-    for (int64_t r = 0; r < rows; r += together) {
-        const int64_t count = rows - r < together ? rows - r : together;
-        int64_t n = move_rows(0, count, cols, y + r, first, buffer);
-        for (; n % CNN_BLOCK; n += CNN_VL)
-            v_store(buffer + n, (vf){0});
-        cnn_k_unary_fwd(func, n, a, b, buffer, buffer);
-        move_rows(1, count, cols, y + r, first, buffer);
-    }
+    cnn_k_unary_rows(func, 1, n, a, b, &x, &y, 0);
 }
 
 #define READ_NONE(i)
 #define READ_X(i)                                                                                                      \
     float x_buffer[CNN_BLOCK];                                                                                         \
-    const float *px = block_in(x0 + i, left, x_buffer)
+    const float *px = block_in(CNN_BLOCK, x0 + i, left, x_buffer)
 #define READ_Y(i)                                                                                                      \
     float y_buffer[CNN_BLOCK];                                                                                         \
-    const float *py = block_in(y0 + i, left, y_buffer)
+    const float *py = block_in(CNN_BLOCK, y0 + i, left, y_buffer)
 #define USE_NONE
 #define USE_X float x = px[l]
 #define USE_Y float y = py[l]
@@ -150,9 +123,9 @@ K(unary_bwd)(int64_t func, int64_t n, float a, float b, const float *x0, const f
     switch (func) {
 #define UNARY(name, needs, forward, derivative)                                                                        \
     case UNARY_##name:                                                                                                 \
-        BLOCKS(n, READ_##needs(i); const float *pdy = block_in(dy + i, left, buffer);                                  \
-               float *pdx = block_out(dx + i, left, buffer), USE_##needs;                                              \
-               pdx[l] = pdy[l] * (derivative), block_done(dx + i, left, buffer))                                       \
+        BLOCKS(n, READ_##needs(i); const float *pdy = block_in(CNN_BLOCK, dy + i, left, buffer);                       \
+               float *pdx = block_out(CNN_BLOCK, dx + i, left, buffer), USE_##needs;                                   \
+               pdx[l] = pdy[l] * (derivative), block_done(CNN_BLOCK, dx + i, left, buffer))                            \
         break;
 #include "cnn/unary.def"
 #undef UNARY

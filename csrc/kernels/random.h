@@ -36,14 +36,14 @@ K(random_uniform)(int64_t first, int64_t n, const int32_t *state, float low, flo
 {
     float buffer[CNN_BLOCK];
     for (int64_t i = 0, left = n; left > 0; i += CNN_BLOCK, left -= CNN_BLOCK) {
-        float *block = block_out(y + i, left, buffer);
+        float *block = block_out(CNN_BLOCK, y + i, left, buffer);
         for (int64_t j = 0; j < CNN_BLOCK; j += PHILOX_NUMBERS) {
             vu word[2];
             philox((uint64_t)(first + i + j) / 4, state, word);
             for (int k = 0; k < 2; k++)
                 v_store(block + j + k * CNN_VL, low + range * (v_float((vi)(word[k] >> 8)) * 0x1p-24f));
         }
-        block_done(y + i, left, buffer);
+        block_done(CNN_BLOCK, y + i, left, buffer);
     }
 }
 
@@ -52,8 +52,8 @@ K(dropout)(int64_t first, int64_t n, const int32_t *state, uint32_t threshold, f
 {
     float buffer[CNN_BLOCK];
     for (int64_t i = 0, left = n; left > 0; i += CNN_BLOCK, left -= CNN_BLOCK) {
-        const float *from = block_in(x + i, left, buffer);
-        float *to = block_out(y + i, left, buffer);
+        const float *from = block_in(CNN_BLOCK, x + i, left, buffer);
+        float *to = block_out(CNN_BLOCK, y + i, left, buffer);
         for (int64_t j = 0; j < CNN_BLOCK; j += PHILOX_NUMBERS) {
             vu word[2];
             philox((uint64_t)(first + i + j) / 4, state, word);
@@ -62,6 +62,6 @@ K(dropout)(int64_t first, int64_t n, const int32_t *state, uint32_t threshold, f
                 v_store(to + j + k * CNN_VL, (vf)(kept & (vi)(v_load(from + j + k * CNN_VL) * scale)));
             }
         }
-        block_done(y + i, left, buffer);
+        block_done(CNN_BLOCK, y + i, left, buffer);
     }
 }

@@ -92,5 +92,5 @@ K(stream_out)(int64_t rows, const float *sum, int64_t sum_step, float *const *c,
             finish_part(v_load_part(sum + whole + CNN_VL - rest, rest), rest, c[r], addend, e->first + whole, e);
     }
     if (e->act)
-        cnn_k_unary_rows(e->act, rows, e->cols, e->alpha, e->beta, c, e->first);
+        cnn_k_unary_rows(e->act, rows, e->cols, e->alpha, e->beta, (const float *const *)c, c, e->first);
 }

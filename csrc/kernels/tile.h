@@ -153,7 +153,7 @@ enum { CNN_STEPS = 1 };
 /* Functions too long for registers: a second look at the rows just stored, still in L1. */
 static __attribute__((noinline)) void apply_act(int mr, float *const *c, const cnn_epilogue *e)
 {
-    cnn_k_unary_rows(e->act, mr, e->cols, e->alpha, e->beta, c, e->first);
+    cnn_k_unary_rows(e->act, mr, e->cols, e->alpha, e->beta, (const float *const *)c, c, e->first);
 }
 
 /* What a tile does after the sum, of which the last vector has so many columns. */

@@ -4,11 +4,11 @@
 /* In a block's set-up: where array p is read and written, with a buffer of its own for the rest. */
 #define UPDATED(p)                                                                                                     \
     float p##_buffer[CNN_BLOCK];                                                                                       \
-    float *b_##p = (float *)block_in(p + i, left, p##_buffer)
+    float *b_##p = (float *)block_in(CNN_BLOCK, p + i, left, p##_buffer)
 #define READ_ONLY(p)                                                                                                   \
     float p##_buffer[CNN_BLOCK];                                                                                       \
-    const float *b_##p = block_in(p + i, left, p##_buffer)
-#define UPDATE_DONE(p) block_done(p + i, left, p##_buffer)
+    const float *b_##p = block_in(CNN_BLOCK, p + i, left, p##_buffer)
+#define UPDATE_DONE(p) block_done(CNN_BLOCK, p + i, left, p##_buffer)
 
 K(sgd)(int64_t n, float lr, const float *g, float *w)
 {
