@@ -145,9 +145,12 @@ CNN_INLINE int depthwise_tile_pixels(int64_t pixels)
 
 /* Channels taken together through all lines, in groups of nearly equal size and of whole cache lines. With one cache
  * line a pixel, a pitch of many lines maps all pixels to few sets of L1, and no prefetcher follows; with all channels
- * of a wide pixel, rows no longer stay in L1 from line to line. */
-CNN_INLINE int64_t depthwise_group_channels(int64_t channels)
+ * of a wide pixel, rows no longer stay in L1 from line to line. Three taps at step 2 have little to gain from that: of
+ * the five rows of two lines the next two read one. */
+CNN_INLINE int64_t depthwise_group_channels(int taps, int step, int64_t channels)
 {
+    if (taps == 3 && step == 2)
+        return channels;
     enum { MOST = 4 * LINE };
     int64_t groups = (channels + MOST - 1) / MOST, each = (channels + groups - 1) / groups;
     each = (each + LINE - 1) / LINE * LINE;
@@ -159,7 +162,7 @@ CNN_INLINE void depthwise_lines(int taps, int step, const cnn_depthwise_line *li
 {
     const cnn_depthwise_line copy = *lines, *d = &copy; /* of which the compiler knows that no store changes it */
     const int pixels = depthwise_tile_pixels(d->pixels);
-    const int64_t group = d->ahead_rows ? d->channels : depthwise_group_channels(d->channels);
+    const int64_t group = d->ahead_rows ? d->channels : depthwise_group_channels(taps, step, d->channels);
     for (int64_t next = 0; next < d->channels; next += group) {
         int64_t i = next + group <= d->channels ? next : d->channels - group;
         const float *b = bias ? bias + i : NULL;
