@@ -15,6 +15,7 @@ from cnnengine.graph.passes.fold_batch_norm import fold_batch_norm
 from cnnengine.graph.passes.fuse_activation_gradient import fuse_activation_gradient
 from cnnengine.graph.passes.fuse_epilogue import fuse_epilogue
 from cnnengine.graph.passes.join_depthwise_blocks import join_depthwise_blocks
+from cnnengine.graph.passes.scale_filters import scale_filters
 from cnnengine.graph.trace import trace
 from cnnengine.ops.batch_norm import batch_normalise, batch_stats
 from cnnengine.ops.conv2d import conv2d, conv2d_transpose, depthwise2d
@@ -517,3 +518,67 @@ def test_a_joined_block_names_all_layers_and_their_work():
     assert NativeProgram(joined).nbytes < NativeProgram(plain).nbytes / 4
     (one,), (other,) = run(joined, x), run(plain, x)
     assert_same_bits(one, other)
+
+
+# --- scaled filters ---------------------------------------------------------------------------------------------------
+
+FILTERS = normal(1, 1, 4, 3)
+
+
+def _scaled(x, w=FILTERS, **kwargs):
+    return conv2d(
+        ops.multiply(ops.sigmoid(ops.mean(x, axis=(1, 2), keepdims=True)), x), w, VECTOR[: w.shape[-1]], **kwargs
+    )
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 5, 4), (1, 3, 4, 4), (3, 12, 1, 4)])
+def test_factors_of_a_map_are_multiplied_into_filters(shape):
+    def function(x):
+        return ops.relu(ops.add(ops.exp(x[..., :3]), _scaled(x)))
+
+    x = normal(*shape)
+    found = names(drop_dead_code(scale_filters(fuse_epilogue(traced(function, x)))))
+    assert found.count("binary") == found.count("matmul_fwd") == 1 and "conv2d_fwd" not in found
+    check(lambda graph: drop_dead_code(scale_filters(fuse_epilogue(graph))), function, " ".join(found), x)
+
+
+@pytest.mark.parametrize("spatial", [(24,), (2, 4, 3)])
+@pytest.mark.parametrize("first", [True, False])
+def test_factors_may_stand_first_and_maps_have_one_axis_or_three(spatial, first):
+    axes = tuple(range(1, 1 + len(spatial)))
+
+    def function(x):
+        factors = ops.mean(x, axis=axes, keepdims=True)
+        return conv2d(factors * x if first else x * factors, FILTERS.reshape(*(1 for _ in axes), 4, 3))
+
+    x = normal(2, *spatial, 4)
+    found = names(drop_dead_code(scale_filters(traced(function, x))))
+    assert found.count("matmul_fwd") == 1 and "conv2d_fwd" not in found
+    check(lambda graph: drop_dead_code(scale_filters(graph)), function, " ".join(found), x)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: _scaled(x[:, :2, :5]),  # few pixels
+        lambda x: _scaled(x, W),
+        lambda x: _scaled(x, strides=2),
+        lambda x: _scaled(x, padding=(1, 1)),
+        lambda x: conv2d(ops.multiply(x, ops.sum(x, axis=-1, keepdims=True)), FILTERS),  # factors of pixels
+        lambda x: conv2d(ops.add(x, ops.sum(x, axis=(1, 2), keepdims=True)), FILTERS),
+        lambda x: conv2d(ops.multiply(x, VECTOR), FILTERS),  # the same for all samples
+        lambda x: [y := ops.multiply(x, ops.sum(x, axis=(1, 2), keepdims=True)), conv2d(y, FILTERS)],
+    ],
+)
+def test_other_factors_stay_with_the_map(function):
+    graph = traced(function, normal(2, 6, 5, 4))
+    assert names(scale_filters(graph)) == names(graph)
+
+
+def test_scaled_filters_give_the_same_bits_for_every_batch():
+    x = normal(5, 9, 8, 4)
+    graphs = {n: optimise(traced(_scaled, x[:n])) for n in (1, 5)}
+    assert "matmul_fwd" in names(graphs[1])
+    together = run(graphs[5], x)[0]
+    for i in range(5):
+        assert_same_bits(run(graphs[1], x[i : i + 1])[0], together[i : i + 1])

@@ -73,6 +73,7 @@ BY_SAMPLE = {
     "binary_of_one_map": lambda x: ops.add(x, normal(1, 9, 8, 4)),
     "softmax": lambda x: ops.softmax(x),
     "dense": lambda x: ops.matmul(ops.reshape(x, (7, -1)), normal(288, 5)),
+    "products": lambda x: ops.matmul(ops.reshape(x, (7, 9, 32)), ops.reshape(ops.tanh(x), (7, 32, 9))),
     "mean": lambda x: ops.mean(x, axis=(1, 2)),
     "mean_kept": lambda x: ops.mean(x, axis=-1, keepdims=True),
     "argmax": lambda x: ops.argmax(x, axis=-1),

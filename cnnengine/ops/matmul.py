@@ -60,6 +60,14 @@ def _gradient(node, dy):
     return [da, db, dbias, None]
 
 
+_ONE_B = along_samples(0, 3, when=lambda ins, attrs: not attrs["ta"])
+_OWN_B = along_samples(0, 1, 3)
+
+
+def _by_sample(ins, attrs, has_samples, n):
+    return (_OWN_B if attrs["b_batched"] else _ONE_B)(ins, attrs, has_samples, n)
+
+
 def _flops(f):
     return 2 * f["batch"] * f["m"] * f["n"] * f["k"]
 
@@ -70,7 +78,7 @@ MATMUL = register(
     _fields,
     _gradient,
     flops=_flops,
-    by_sample=along_samples(0, 3, when=lambda ins, attrs: not attrs["ta"] and not attrs["b_batched"]),
+    by_sample=_by_sample,
 )
 
 

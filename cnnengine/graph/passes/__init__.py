@@ -8,8 +8,17 @@ from cnnengine.graph.passes.dead_code import drop_dead_code
 from cnnengine.graph.passes.fold_batch_norm import fold_batch_norm
 from cnnengine.graph.passes.fuse_activation_gradient import fuse_activation_gradient
 from cnnengine.graph.passes.fuse_epilogue import fuse_epilogue
+from cnnengine.graph.passes.scale_filters import scale_filters
 
-PASSES = (drop_dead_code, absorb_padding, fold_batch_norm, fuse_epilogue, fuse_activation_gradient, drop_dead_code)
+PASSES = (
+    drop_dead_code,
+    absorb_padding,
+    fold_batch_norm,
+    fuse_epilogue,
+    scale_filters,
+    fuse_activation_gradient,
+    drop_dead_code,
+)
 
 
 def optimise(graph):

@@ -8,6 +8,7 @@ they run once for each state of the weights, not in each run.
 from cnnengine.core.context import in_layer, tracing
 from cnnengine.core.variable import Variable
 from cnnengine.graph.graph import Node
+from cnnengine.graph.passes.recorder import Recorder
 from cnnengine.ops import math
 from cnnengine.ops.view import reshape_to
 
@@ -18,18 +19,6 @@ _FOLDABLE = {
     "depthwise2d_fwd": lambda w: w.shape[2:],
     "matmul_fwd": lambda w: w.shape[1:],
 }
-
-
-class _Recorder:
-    """Collects the nodes that operations on values make."""
-
-    def __init__(self):
-        self.nodes = []
-
-    def emit(self, op, inputs, attrs):
-        node = Node(op, inputs, attrs, op.infer([None if x is None else x.spec for x in inputs], attrs))
-        self.nodes.append(node)
-        return node.outputs
 
 
 def _is_fixed(value):
@@ -57,7 +46,7 @@ def _folded(norm):
     producer = norm.inputs[0].node
     _, mean, var, gamma, beta, _ = norm.inputs
     x, w, bias, *rest = producer.inputs
-    recorder = _Recorder()
+    recorder = Recorder()
     layer, _ = norm.origins[0]
     with tracing(recorder), in_layer(layer):
         factor = math.rsqrt(math.add(var, norm.attrs["epsilon"]))

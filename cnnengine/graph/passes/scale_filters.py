@@ -1,0 +1,67 @@
+"""Scale the filters of a 1x1 convolution in place of the map that it reads.
+
+Squeeze and excitation (Hu et al. 2018) multiplies each channel of a map by a factor, another one for each sample.
+Before a 1x1 convolution, sum over c of (x_c s_c) w_ck = x_c (s_c w_ck): the filters can be multiplied instead. They are
+few beside the map of a network's first layers, and no pass over the map is left. Each sample is then a product of its
+own.
+"""
+
+from math import prod
+
+from cnnengine.core.context import in_layer, tracing
+from cnnengine.graph.passes.recorder import Recorder
+from cnnengine.ops import math
+from cnnengine.ops.base import bind
+from cnnengine.ops.matmul import MATMUL, NO_ACT
+from cnnengine.ops.view import reshape_to
+
+# Pixels for each filter from which on it pays (Zen 5): the filters are made, and packed, for each sample.
+_LEAST_PIXELS = 4
+
+
+def _scaled_map(node, users):
+    """(the map, one factor a channel and sample) behind a 1x1 convolution with enough pixels; None for other nodes."""
+    if node.op.name != "conv2d_fwd" or node.attrs["groups"] != 1:
+        return None
+    value, attrs = node.inputs[0], node.attrs
+    pixels, (*cells, _, filters) = prod(attrs["pq"]), attrs["w_shape"]
+    strides = attrs["window"][: len(cells)]
+    scale = value.node
+    if prod(cells) != 1 or prod(strides) != 1 or pixels != prod(value.shape[1:-1]) or pixels < _LEAST_PIXELS * filters:
+        return None
+    if scale is None or scale.op.name != "binary" or scale.attrs["func"] != "multiply" or users.get(id(value)) != 1:
+        return None
+    one_pixel = (value.shape[0], *(1 for _ in cells), value.shape[-1])
+    for x, factors in (scale.inputs, scale.inputs[::-1]):
+        if x.spec == value.spec and factors.shape == one_pixel:
+            return x, factors
+    return None
+
+
+def _with_scaled_filters(conv, x, factors):
+    """The nodes in place of a convolution of x times factors; the last one makes the result."""
+    (n, *_, c), (*_, k), pixels = x.shape, conv.outputs[0].shape, prod(conv.attrs["pq"])
+    _, w, bias, addend = conv.inputs
+    recorder, epilogue = Recorder(), {key: conv.attrs[key] for key in NO_ACT}
+    with tracing(recorder), in_layer(conv.origins[0][0]):
+        filters = math.multiply(reshape_to(factors, (n, c, 1)), reshape_to(w, (c, k)))
+        addend = None if addend is None else reshape_to(addend, (n, pixels, k))
+        rows = [reshape_to(x, (n, pixels, c)), filters, bias, addend]
+        y = bind(MATMUL, rows, ta=False, tb=False, b_batched=True, **epilogue)
+        y.node.origins = conv.inputs[0].node.origins + conv.origins
+        reshape_to(y, conv.outputs[0].shape)
+    return recorder.nodes
+
+
+def scale_filters(graph):
+    """The graph with factors of a map's channels multiplied into the filters that read it, where these are fewer."""
+    users, out, table = graph.users(), [], {}
+    for node in graph.nodes:
+        node.inputs = [table.get(id(value), value) for value in node.inputs]
+        found = _scaled_map(node, users)
+        out.extend(_with_scaled_filters(node, *found) if found else [node])
+        if found:
+            table[id(node.outputs[0])] = out[-1].outputs[0]
+    graph = graph.replaced(out)
+    graph.substitute(table)
+    return graph
