@@ -28,7 +28,11 @@ def every_kind():
     x = networks._conv_norm(keras, x, 8, 7, 2)
     x = layers.MaxPooling2D(3, strides=2)(layers.ZeroPadding2D(1)(x))
     y = layers.ReLU(6.0)(networks._conv_norm(keras, x, 16, 1, relu=False))
-    y = networks._conv_norm(keras, networks._depthwise_norm(keras, y, 2), 12, 3, relu=False)
+    y = layers.Activation("swish")(networks._depthwise_norm(keras, y, 3, 2))
+    y = layers.DepthwiseConv2D(3, padding="same")(y)
+    factors = layers.Conv2D(4, 1, activation="swish")(layers.GlobalAveragePooling2D(keepdims=True)(y))
+    y = layers.Multiply()([y, layers.Conv2D(16, 1, activation="sigmoid")(factors)])
+    y = networks._conv_norm(keras, y, 12, 3, relu=False)
     x = networks._residual(keras, x, y, 12, 2)
     x = layers.Conv2D(6, 3, padding="same", groups=3, activation="relu")(x)
     x = layers.Dropout(0.5)(layers.Flatten()(x))
@@ -54,7 +58,10 @@ def close(given, expected):
 # --- networks and their graphs --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name, count", {"mlp": 669_706, "mobilenetv2": 3_538_984, "resnet50": 25_610_152}.items())
+COUNTS = {"mlp": 669_706, "mobilenetv2": 3_538_984, "efficientnetb0": 5_330_564, "resnet50": 25_610_152}
+
+
+@pytest.mark.parametrize("name, count", COUNTS.items())
 def test_networks_have_the_weights_they_should(name, count):
     assert NETWORKS[name].build(keras).count_params() == count
 
@@ -64,7 +71,7 @@ def test_networks_run_on_keras_as_they_are(monkeypatch):
     # Random weights are not looked at, and jax compiles for each shape of them.
     zeros = lambda self, shape, dtype=None, **more: np.zeros(shape, np.float32)  # noqa: E731
     monkeypatch.setattr(oracle.initializers.GlorotUniform, "__call__", zeros)
-    for name in ("mnist", "resnet20", "mobilenetv2"):
+    for name in ("mnist", "resnet20", "mobilenetv2", "efficientnetb0"):
         theirs, ours = NETWORKS[name].build(oracle), NETWORKS[name].build(keras)
         assert [w.shape for w in theirs.weights] == [w.shape for w in ours.weights]
         assert [type(x).__name__ for x in theirs.layers] == [type(x).__name__ for x in ours.layers]
@@ -99,12 +106,15 @@ EVALUATE = {
     "dense": lambda w, a, x: x @ w["kernel"] + w["bias"],
     "relu": lambda w, a, x: np.maximum(x, 0),
     "relu6": lambda w, a, x: np.clip(x, 0, 6),
+    "swish": lambda w, a, x: x * ops.sigmoid(x),
+    "sigmoid": lambda w, a, x: ops.sigmoid(x),
     "softmax": lambda w, a, x: ops.softmax(x),
     "max_pool": lambda w, a, x: ops.max_pool(_padded(x, a, -np.inf), a["size"], a["strides"]),
-    "global_average_pool": lambda w, a, x: x.mean((1, 2)),
+    "global_average_pool": lambda w, a, x: x.mean((1, 2), keepdims=a["keepdims"]),
     "flatten": lambda w, a, x: x.reshape(len(x), -1),
     "dropout": lambda w, a, x: x,
     "add": lambda w, a, x, y: x + y,
+    "multiply": lambda w, a, x, y: x * y,
 }
 
 

@@ -1,7 +1,8 @@
 """The layer graph of a built model as plain data, from which other engines' networks are made.
 
 A network is a list of nodes, each after those it takes from, in terms every engine has: `conv`, `batch_norm`, `relu`,
-`relu6`, `softmax`, `max_pool`, `global_average_pool`, `flatten`, `dense`, `dropout`, `add`. Activations of a layer are
+`relu6`, `swish`, `sigmoid`, `softmax`, `max_pool`, `global_average_pool`, `flatten`, `dense`, `dropout`, `add`,
+`multiply`. Activations of a layer are
 nodes of their own, and zero padding is part of the window that follows it. Nothing else is changed: whether batch norm
 is folded is up to each engine.
 """
@@ -117,12 +118,21 @@ def _arrays(layer):
 
 def _activated(node, activation):
     """The node, and one for its activation unless that is linear."""
+    op = _activation_op(activation, node.name)
+    return [node] if op == "linear" else [node, Node(op, f"{node.name}_{op}", [node.name])]
+
+
+def _activation_op(activation, name):
+    """What its node is called: by Keras silu and swish are one function of two names."""
     activation = activation if isinstance(activation, str) else activation["config"]
-    if activation == "linear":
-        return [node]
-    if activation not in ("relu", "softmax"):
-        raise ValueError(f'No node for the activation "{activation}" of "{node.name}"')
-    return [node, Node(activation, f"{node.name}_{activation}", [node.name])]
+    op = "swish" if activation == "silu" else activation
+    if op not in ("linear", "relu", "swish", "sigmoid", "softmax"):
+        raise ValueError(f'No node for the activation "{activation}" of "{name}"')
+    return op
+
+
+def _activation(layer, inputs, padding):
+    return [Node(_activation_op(layer.get_config()["activation"], layer.name), layer.name, inputs)]
 
 
 def _conv(layer, inputs, padding):
@@ -158,6 +168,10 @@ def _max_pool(layer, inputs, padding):
     return [Node("max_pool", layer.name, inputs, _window(layer, layer.get_config()["pool_size"], padding))]
 
 
+def _global_average_pool(layer, inputs, padding):
+    return [Node("global_average_pool", layer.name, inputs, {"keepdims": layer.get_config()["keepdims"]})]
+
+
 def _flatten(layer, inputs, padding):
     return [Node("flatten", layer.name, inputs, {"shape": list(layer.input.shape[1:])})]
 
@@ -176,11 +190,13 @@ LAYERS = {
     "Dense": _dense,
     "BatchNormalization": _batch_norm,
     "ReLU": _relu,
+    "Activation": _activation,
     "MaxPooling2D": _max_pool,
-    "GlobalAveragePooling2D": _plain("global_average_pool"),
+    "GlobalAveragePooling2D": _global_average_pool,
     "Flatten": _flatten,
     "Dropout": _dropout,
     "Add": _plain("add"),
+    "Multiply": _plain("multiply"),
 }
 WINDOWS = ("Conv2D", "DepthwiseConv2D", "MaxPooling2D")
 

@@ -107,13 +107,13 @@ def resnet50(keras):
     return keras.Model(inputs, layers.Dense(1000, activation="softmax")(x))
 
 
-def _depthwise_norm(keras, x, stride):
+def _depthwise_norm(keras, x, size, stride):
     layers = keras.layers
     if stride > 1:
-        x = layers.ZeroPadding2D(1)(x)
+        x = layers.ZeroPadding2D(size // 2)(x)
     padding = "same" if stride == 1 else "valid"
-    x = layers.DepthwiseConv2D(3, strides=stride, padding=padding, use_bias=False)(x)
-    return layers.ReLU(6.0)(layers.BatchNormalization(**BATCH_NORM)(x))
+    x = layers.DepthwiseConv2D(size, strides=stride, padding=padding, use_bias=False)(x)
+    return layers.BatchNormalization(**BATCH_NORM)(x)
 
 
 def mobilenet_v2(keras):
@@ -130,9 +130,37 @@ def mobilenet_v2(keras):
         for block in range(depth):
             stride, channels = first_stride if not block else 1, x.shape[-1]
             y = pointwise(x, expansion * channels) if expansion > 1 else x
-            y = _conv_norm(keras, _depthwise_norm(keras, y, stride), filters, 1, relu=False)
+            y = layers.ReLU(6.0)(_depthwise_norm(keras, y, 3, stride))
+            y = _conv_norm(keras, y, filters, 1, relu=False)
             x = layers.Add()([y, x]) if stride == 1 and channels == filters else y
     x = layers.GlobalAveragePooling2D()(pointwise(x, 1280))
+    return keras.Model(inputs, layers.Dense(1000, activation="softmax")(x))
+
+
+def efficientnet_b0(keras):
+    """Tan and Le 2019: depthwise blocks with swish, and with squeeze and excitation (Hu et al. 2018)."""
+    layers = keras.layers
+    inputs = keras.Input((224, 224, 3))
+
+    def conv(x, filters, size=1, stride=1):
+        return layers.Activation("swish")(_conv_norm(keras, x, filters, size, stride, relu=False))
+
+    def excited(x, squeezed):
+        factors = layers.GlobalAveragePooling2D(keepdims=True)(x)
+        factors = layers.Conv2D(squeezed, 1, activation="swish")(factors)
+        return layers.Multiply()([x, layers.Conv2D(x.shape[-1], 1, activation="sigmoid")(factors)])
+
+    x = conv(inputs, 32, 3, 2)
+    early = (1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3)
+    late = (6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3)
+    for expansion, filters, depth, first_stride, size in early + late:
+        for block in range(depth):
+            stride, channels = first_stride if not block else 1, x.shape[-1]
+            y = conv(x, expansion * channels) if expansion > 1 else x
+            y = excited(layers.Activation("swish")(_depthwise_norm(keras, y, size, stride)), channels // 4)
+            y = _conv_norm(keras, y, filters, 1, relu=False)
+            x = layers.Add()([y, x]) if stride == 1 and channels == filters else y
+    x = layers.GlobalAveragePooling2D()(conv(x, 1280))
     return keras.Model(inputs, layers.Dense(1000, activation="softmax")(x))
 
 
@@ -165,6 +193,7 @@ NETWORKS = {
     "mnist": Network("MNIST CNN", mnist_cnn, (1, 32), 128, "adam", (28, 28, 1), 10, drops=True),
     "resnet20": Network("ResNet-20", resnet20, (1, 32), 128, shape=(32, 32, 3), classes=10),
     "mobilenetv2": Network("MobileNetV2", mobilenet_v2, (1, 32), 16),
+    "efficientnetb0": Network("EfficientNet-B0", efficientnet_b0, (1, 32)),
     "resnet50": Network("ResNet-50", resnet50, (1, 32), 16),
     "vgg16": Network("VGG-16", vgg16, (1, 8)),
 }

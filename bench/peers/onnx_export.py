@@ -32,7 +32,11 @@ def to_onnx(graph):
             continue
         kind, weights, attributes = KINDS[node.op](node)
         inputs += [constant(f"{node.name}/{key}", x) for key, x in weights.items()]
-        output = f"{node.name}_4d" if kind == "GlobalAveragePool" else node.name
+        if node.op == "swish":  # x sigmoid(x), which the engines know when they see it
+            nodes.append(helper.make_node("Sigmoid", inputs, [f"{node.name}_gate"], f"{node.name}_gate"))
+            inputs = [*inputs, f"{node.name}_gate"]
+        loses_axes = node.op == "global_average_pool" and not node.attrs["keepdims"]
+        output = f"{node.name}_4d" if loses_axes else node.name
         nodes.append(helper.make_node(kind, inputs, [output], output, **attributes))
         if output != node.name:  # ONNX keeps the map, of one pixel
             nodes.append(helper.make_node("Flatten", [output], [node.name], node.name))
@@ -70,9 +74,12 @@ KINDS = {
     "batch_norm": _batch_norm,
     "relu": lambda node: ("Relu", {}, {}),
     "relu6": _relu6,
+    "swish": lambda node: ("Mul", {}, {}),
+    "sigmoid": lambda node: ("Sigmoid", {}, {}),
     "softmax": lambda node: ("Softmax", {}, {"axis": 1}),
     "max_pool": lambda node: ("MaxPool", {}, _window(node)),
     "global_average_pool": lambda node: ("GlobalAveragePool", {}, {}),
     "flatten": lambda node: ("Flatten", {}, {}),
     "add": lambda node: ("Add", {}, {}),
+    "multiply": lambda node: ("Mul", {}, {}),
 }

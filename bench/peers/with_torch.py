@@ -45,8 +45,8 @@ def build(graph):
         inputs = tuple(values[name] for name in node.inputs)
         # In place where nobody else looks, as torchvision does it.
         alone = INPUT not in node.inputs and all(users[name] == 1 for name in node.inputs[:1])
-        if node.op == "add":
-            values[node.name] = code.call_function(operator.iadd if alone else operator.add, inputs)
+        if node.op in FUNCTIONS:
+            values[node.name] = code.call_function(FUNCTIONS[node.op][alone], inputs)
         else:
             modules[node.name] = MODULES[node.op](node, alone)
             values[node.name] = code.call_module(node.name, inputs)
@@ -68,15 +68,23 @@ def _batch_norm(node, alone):
     return nn.BatchNorm2d(len(node.weights["gamma"]), eps=attrs["epsilon"], momentum=1 - attrs["momentum"])
 
 
+def _global_average_pool(node, alone):
+    pool = nn.AdaptiveAvgPool2d(1)
+    return pool if node.attrs["keepdims"] else nn.Sequential(pool, nn.Flatten())
+
+
+FUNCTIONS = {"add": (operator.add, operator.iadd), "multiply": (operator.mul, operator.imul)}
 MODULES = {
     "conv": _conv,
     "batch_norm": _batch_norm,
     "dense": lambda node, alone: nn.Linear(*node.weights["kernel"].shape),
     "relu": lambda node, alone: nn.ReLU(inplace=alone),
     "relu6": lambda node, alone: nn.ReLU6(inplace=alone),
+    "swish": lambda node, alone: nn.SiLU(inplace=alone),
+    "sigmoid": lambda node, alone: nn.Sigmoid(),
     "softmax": lambda node, alone: nn.Softmax(1),
     "max_pool": lambda node, alone: nn.MaxPool2d(*(tuple(node.attrs[key]) for key in ("size", "strides", "padding"))),
-    "global_average_pool": lambda node, alone: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+    "global_average_pool": _global_average_pool,
     "flatten": lambda node, alone: nn.Flatten(),
     "dropout": lambda node, alone: nn.Dropout(node.attrs["rate"]),
 }
