@@ -28,6 +28,7 @@ SHARED |= {"expand", "expand_bias", "project", "project_bias"}
 # Operations that treat each sample alone, and the field (or those) that counts samples.
 PER_SAMPLE = {
     "conv2d_fwd": "n",
+    "conv2d_into": "n",
     "conv2d_bwd_data": "n",
     "depthwise2d_fwd": "n",
     "depthwise2d_bwd_data": "n",
@@ -73,18 +74,23 @@ def test_kernel_is_within_bounds_and_threads_change_no_bit(isa, op, case):
             assert_same_bits(one, other)
 
 
-PACKS = {"conv2d_fwd": "conv2d_pack", "conv2d_bwd_data": "conv2d_bwd_data_pack", "matmul_fwd": "matmul_pack"}
+PACKS = {
+    "conv2d_fwd": "conv2d_pack",
+    "conv2d_into": "conv2d_pack",
+    "conv2d_bwd_data": "conv2d_bwd_data_pack",
+    "matmul_fwd": "matmul_pack",
+}
 
 
 @pytest.mark.parametrize(("op", "case"), _params(PACKS))
 def test_packed_weights_change_no_bit(isa, op, case):
     pack = PACKS[op]
     x, w, *rest = case.inputs
-    may_be_in_bands = op == "conv2d_fwd" and case.fields["algorithm"] != DIRECT
+    may_be_in_bands = op in ("conv2d_fwd", "conv2d_into") and case.fields["algorithm"] != DIRECT
     for threads, how in product((1, 3), (1, native.IN_BANDS) if may_be_in_bands else (1,)):
         fields = case.fields | {"packed": how}
         packed = np.full(native.packed_size(pack, fields), np.nan, np.float32)
-        native.call(pack, fields, [w], [packed], threads=threads)
+        native.call(pack, {name: fields[name] for name, _ in native.OPS[pack].fields}, [w], [packed], threads=threads)
         with_packed = Case(case.id, fields, [x, packed, *rest], case.outputs)
         assert_same_bits(run_native(op, with_packed, threads)[0], run_native(op, case)[0])
 
@@ -323,6 +329,7 @@ IN_PLACE = [
     ("dropout", "x", "y"),
     ("matmul_fwd", "addend", "y"),
     ("conv2d_fwd", "addend", "y"),
+    ("conv2d_into", "base", "y"),
     ("conv2d_bwd_data", "addend", "dx"),
 ]
 

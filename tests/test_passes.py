@@ -16,6 +16,7 @@ from cnnengine.graph.passes.fuse_activation_gradient import fuse_activation_grad
 from cnnengine.graph.passes.fuse_epilogue import fuse_epilogue
 from cnnengine.graph.passes.join_depthwise_blocks import join_depthwise_blocks
 from cnnengine.graph.passes.scale_filters import scale_filters
+from cnnengine.graph.passes.write_concats import write_concats
 from cnnengine.graph.trace import trace
 from cnnengine.ops.batch_norm import batch_normalise, batch_stats
 from cnnengine.ops.conv2d import conv2d, conv2d_transpose, depthwise2d
@@ -582,3 +583,79 @@ def test_scaled_filters_give_the_same_bits_for_every_batch():
     together = run(graphs[5], x)[0]
     for i in range(5):
         assert_same_bits(run(graphs[1], x[i : i + 1])[0], together[i : i + 1])
+
+
+# --- concatenations ---------------------------------------------------------------------------------------------------
+
+WIDE = normal(3, 3, 4, 6)
+
+
+def _fire(x):
+    """Two convolutions side by side, of which the second to run comes first."""
+    left = ops.relu(conv2d(x, FILTERS, VECTOR[:3]))
+    return ops.concatenate([ops.tanh(conv2d(x, WIDE, padding="same")), left], axis=-1)
+
+
+BESIDE = {
+    "two": (_fire, 2),
+    "two_in_a_row": (lambda x: _fire(_fire(x)[..., :4]), 4),
+    "four_and_a_reader": (
+        lambda x: ops.exp(ops.concatenate([conv2d(x, normal(1, 1, 4, k)) for k in (1, 16, 3, 20)], axis=-1)), 4),
+    "one_axis": (lambda x: _fire(x[:, 0][:, :, None]), 2),
+    "three_axes": (
+        lambda x: ops.concatenate([conv2d(x[:, :, :, None], normal(1, 1, 1, 4, k)) for k in (2, 5)], axis=4), 2),
+    "of_shared_input": (lambda x: ops.concatenate([conv2d(y := ops.exp(x), FILTERS), conv2d(y, FILTERS)], axis=3), 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_convolutions_write_into_a_concatenation(name):
+    function, count = BESIDE[name]
+    x = normal(2, 6, 5, 4)
+
+    def rewrite(graph):
+        return write_concats(fuse_epilogue(graph))
+
+    found = names(rewrite(traced(function, x)))
+    assert found.count("conv2d_into") == count and "conv2d_fwd" not in found and "concat" not in found
+    graph = check(rewrite, function, " ".join(found), x)
+    assert_same_bits(run(graph, x)[0], run(fuse_epilogue(traced(function, x)), x)[0])
+
+
+def test_convolutions_by_winograds_algorithm_write_into_a_concatenation():
+    x, w = normal(2, 12, 12, 32), [normal(3, 3, 32, k) for k in (16, 32)]
+
+    def function(x):
+        return ops.concatenate([ops.relu(conv2d(x, w[0], padding="same")), conv2d(x, w[1], padding="same")], axis=-1)
+
+    graph = write_concats(fuse_epilogue(traced(function, x)))
+    assert names(graph) == ["conv2d_into"] * 2
+    assert all(node.op.fields([], [], node.attrs)["algorithm"] for node in graph.nodes)
+    assert_same_bits(run(graph, x)[0], run(traced(function, x), x)[0])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: ops.concatenate([conv2d(x, W), conv2d(x, W)], axis=1),
+        lambda x: ops.concatenate([y := conv2d(x, FILTERS), y], axis=-1),
+        lambda x: ops.concatenate([conv2d(x, FILTERS), x], axis=-1),
+        lambda x: ops.concatenate([conv2d(x, FILTERS), ops.exp(ops.tanh(conv2d(x, FILTERS)))], axis=-1),
+        lambda x: (y := conv2d(x, FILTERS), ops.concatenate([y, conv2d(x, FILTERS)], axis=-1)),
+        lambda x: ops.concatenate([y := conv2d(x, FILTERS), conv2d(x, FILTERS)], axis=-1) * ops.mean(y),
+        lambda x: ops.concatenate([conv2d(x, W, padding="same") + x, conv2d(x, FILTERS)], axis=-1),
+    ],
+)
+def test_other_concatenations_stay(function):
+    graph = fuse_epilogue(traced(function, normal(2, 6, 5, 4)))
+    assert names(write_concats(graph)) == names(graph)
+
+
+def test_a_concatenation_in_place_takes_no_memory_of_its_own():
+    x = normal(2, 40, 40, 4)
+
+    def function(x):
+        return ops.exp(ops.concatenate([conv2d(x, normal(1, 1, 4, 16)), conv2d(x, normal(1, 1, 4, 16))], axis=-1))
+
+    plain, rewritten = (NativeProgram(rewrite(traced(function, x))) for rewrite in (lambda graph: graph, write_concats))
+    assert rewritten.nbytes <= plain.nbytes - 2 * 40 * 40 * 32 * 4

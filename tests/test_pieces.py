@@ -13,6 +13,7 @@ from cnnengine.core.spec import TensorSpec
 from cnnengine.core.variable import Variable
 from cnnengine.engine import pieces
 from cnnengine.engine.program import NativeProgram
+from cnnengine.graph.passes.write_concats import write_concats
 from cnnengine.graph.trace import trace
 from cnnengine.ops.batch_norm import batch_normalise, batch_stats
 from cnnengine.ops.conv2d import conv2d, conv2d_transpose, depthwise2d
@@ -92,6 +93,24 @@ def test_each_operation_in_pieces(samples, name):
 
     _check(function, X)
     assert _cut(function, X) >= set(names(traced(function, X)))
+
+
+def _beside(x):
+    """Concatenations that convolutions write into, read as they are, by a view, and by another convolution."""
+    y = ops.concatenate([conv2d(ops.tanh(x), normal(1, 1, 4, k)) for k in (3, 2, 7)], axis=-1)
+    y = ops.concatenate([conv2d(y, normal(1, 1, 12, 4)), conv2d(y, normal(1, 1, 12, 1))], axis=-1)
+    return [y, ops.reshape(y, (7, -1)), ops.exp(ops.reshape(y, (7, 18, 20)))]
+
+
+def test_convolutions_write_into_a_concatenation_in_pieces(samples):
+    graph = write_concats(traced(_beside, X))
+    assert names(graph).count("conv2d_into") == 5
+    in_pieces = run(graph, X)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "_best_cuts", lambda graph, run, batch: [])
+        whole = run(traced(_beside, X), X)
+    for one, other in zip(in_pieces, whole, strict=True):
+        assert_same_bits(one, other)
 
 
 MIXING = {

@@ -211,6 +211,20 @@ def test_large_weights_are_prepared_that_would_be_packed_in_every_run(isa, cols,
     np.testing.assert_allclose(program.run([x])[0], x @ kernel.numpy(), rtol=1e-3, atol=1e-2)
 
 
+def test_concatenated_convolutions_with_prepared_filters_copy_nothing(isa):
+    kernels = [Variable(normal(3, 3, 16, k) * 0.1) for k in (16, 32)]
+    x = normal(3, 12, 12, 16)
+
+    def function(t, x):
+        return [ops.concatenate([ops.relu(conv2d(x, kernel, padding="same")) for kernel in kernels], axis=-1)]
+
+    program = build_program(function, [TensorSpec(x.shape)], store=PreparedStore())
+    assert [step.op.name for step in program.steps] == ["conv2d_into"] * 2
+    assert sum(step.nbytes for step in program.steps) < 4 * (2 * x.size + 3 * 12 * 12 * 48 + 4 * 9 * 16 * 48 * 2)
+    plain = build_program(function, [TensorSpec(x.shape)], training=True)
+    assert_same_bits(program.run([x])[0], plain.run([x])[0])
+
+
 def test_large_filters_that_few_tiles_use_are_transformed_in_the_run(isa):
     kernel = Variable(normal(3, 3, 176, 176) * 0.1)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from cnnengine.core.spec import TensorSpec
 from cnnengine.engine.plan import Life, roots_of
 from cnnengine.graph.graph import Node, Value
+from cnnengine.ops.view import RESHAPE
 
 CACHE_BYTES = 4 << 20  # of what an operation reads and writes, that the next ones find in a cache
 STEP_BYTES = 64 << 10  # that are moved in the time that a step takes beside its work (1 to 2 us)
@@ -61,7 +62,20 @@ def in_pieces(graph):
 
 
 def _views(graph, end):
-    return [node for node in graph.nodes[:end] if node.op.is_view]
+    """Views, one each, for the values that the nodes from `end` on read and that share the memory of values before."""
+    roots = roots_of(graph.nodes[:end])
+    read = [value for node in graph.nodes[end:] for value in node.inputs if value is not None]
+    return [_view(value, roots[id(value)]) for value in _once((*read, *graph.outputs)) if id(value) in roots]
+
+
+def _view(value, source):
+    node = Node(RESHAPE, [source], {"shape": value.shape}, [])
+    node.outputs = [value]
+    return node
+
+
+def _once(values):
+    return {id(value): value for value in values}.values()
 
 
 def _batch(graph):
@@ -124,9 +138,11 @@ def _work(graph, run, batch):
     has_samples = {id(v) for v in graph.inputs} | {id(v) for node in run for v in node.outputs}
     work = []
     for node in run:
-        values = [] if node.op.is_view else [v for v in (*node.inputs, *node.outputs) if v is not None]
-        data = sum(v.spec.nbytes for v in values if id(v) in has_samples)
-        weights = sum(v.spec.nbytes for v in values if id(v) not in has_samples)
+        place = node.op.place_of(node)
+        read = [] if node.op.is_view else [v for v in node.inputs if v is not None and v is not place]
+        made = 0 if node.op.is_view else sum(v.spec.nbytes for v in node.outputs) * node.op.part(node.attrs)
+        data = int(made) + sum(v.spec.nbytes for v in read if id(v) in has_samples)
+        weights = sum(v.spec.nbytes for v in read if id(v) not in has_samples)
         work.append((data // batch, weights, not node.op.is_view))
     return work
 
@@ -156,7 +172,7 @@ def _read(graph, start, end, made):
     read = [value for node in graph.nodes[start:end] for value in node.inputs if value is not None]
     read += graph.outputs if end == len(graph.nodes) else []
     ids = {id(v) for node in graph.nodes[first:last] for v in node.outputs}
-    return list({id(v): v for v in (roots.get(id(value), value) for value in read) if id(v) in ids}.values())
+    return [value for value in _once(roots.get(id(value), value) for value in read) if id(value) in ids]
 
 
 def _add_pieces(graph, cut, batch, samples, sections, pieces, lives):

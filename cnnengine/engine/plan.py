@@ -66,11 +66,11 @@ class Gaps:
 
 
 def roots_of(nodes):
-    """For every view the value whose memory it shares, by id."""
+    """For every view, and what is made in place, the value whose memory it shares, by id."""
     roots = {}
     for node in nodes:
-        if node.op.is_view:
-            source = node.inputs[0]
+        source = node.op.place_of(node)
+        if source is not None:
             roots[id(node.outputs[0])] = roots.get(id(source), source)
     return roots
 
@@ -118,9 +118,9 @@ def plan_memory(nodes, placed, lives=()):
         free = dying(_roots(node.inputs, roots))
         if node.op.reuse and len(node.outputs) == 1 and id(node.outputs[0]) not in placed:
             _take_over(node.outputs[0], free, offsets)
-        if not node.op.is_view:
-            place(node.outputs)
-            free |= dying(node.outputs)
+        own = [value for value in node.outputs if id(value) not in roots]
+        place(own)
+        free |= dying(own)
         free |= dying(end.get(step, ()))
         for value in free.values():
             gaps.give(offsets[id(value)], value.spec.nbytes)

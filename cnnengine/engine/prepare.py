@@ -17,6 +17,7 @@ from cnnengine.engine.plan import aligned
 from cnnengine.engine.program import NativeProgram
 from cnnengine.graph.graph import Graph, Node
 from cnnengine.graph.passes.join_depthwise_blocks import join_depthwise_blocks
+from cnnengine.graph.passes.write_concats import write_concats
 from cnnengine.ops import conv_algorithm
 from cnnengine.ops.conv2d import CONV2D_BWD_DATA_PACK, CONV2D_PACK
 from cnnengine.ops.matmul import MATMUL_PACK
@@ -171,7 +172,7 @@ class PreparedStore:
         Returns:
             (the graph without it, the entries it reads, their arrays by the id of the value).
         """
-        graph = join_depthwise_blocks(pack_weights(graph))
+        graph = write_concats(join_depthwise_blocks(pack_weights(graph)))
         fixed, _ = _fixed_values(graph)
         rest = [node for node in graph.nodes if id(node.outputs[0]) not in fixed]
         read = {id(v): v for node in (*rest, *graph.updates) for v in node.inputs if v is not None and id(v) in fixed}

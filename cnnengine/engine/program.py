@@ -146,7 +146,8 @@ class NativeProgram:
             base = next(i for i, array in enumerate(self._bound, 1) if array is variable.array)
             refs.append((base, 0, 0))
         ins, outs = _specs(node)
-        return Step(node.op, node.op.fields(ins, outs, node.attrs), refs, ins, outs, node.origins, rounds)
+        fields, part = node.op.fields(ins, outs, node.attrs), node.op.part(node.attrs)
+        return Step(node.op, fields, refs, ins, outs, node.origins, part, rounds)
 
     def _copy(self, value, base):
         specs, maker = (value.spec,), self._root(value).node

@@ -32,6 +32,8 @@ class Op:
         gradient: (node, *gradients of the outputs) -> gradients of the inputs, None where there is none; None for an
             operation without a derivative. `node` has inputs, outputs and attrs.
         variadic: the inputs are one list of any length ("*xs" in C).
+        in_place: the index of an input whose place the output takes, if that input is given; None: it has its own.
+        part: (attrs) -> how much of the output is written, from 0 to 1; less than 1 only in place.
         reuse: the output may take the place of an input of the same size that is not read again.
         flops: (fields) -> multiplications and additions of the definition, whatever the algorithm; 0 where moving data
             is all the work.
@@ -45,6 +47,8 @@ class Op:
     fields: callable = None
     gradient: callable = None
     variadic: bool = False
+    in_place: int | None = None
+    part: callable = lambda attrs: 1
     reuse: bool = False
     flops: callable = lambda fields: 0
     changes: bool = False
@@ -54,10 +58,19 @@ class Op:
     def is_view(self):
         return self.fields is None
 
-    def bytes_moved(self, inputs, outputs):
-        """Bytes read and written, each buffer once. Takes arrays or specs, None for an absent input."""
-        read = sum(x.nbytes for x in inputs if x is not None)
-        return read + sum(x.nbytes for x in outputs) * (2 if self.changes else 1)
+    def place_of(self, node):
+        """The input of a node of this operation in whose place the output is; None: it has a place of its own."""
+        at = 0 if self.is_view else self.in_place
+        return None if at is None else node.inputs[at]
+
+    def bytes_moved(self, inputs, outputs, part=1):
+        """Bytes read and written, each buffer once. Takes arrays or specs, None for an absent input.
+
+        Args:
+            part: of the outputs that is written.
+        """
+        read = sum(x.nbytes for i, x in enumerate(inputs) if x is not None and i != self.in_place)
+        return read + int(sum(x.nbytes for x in outputs) * part) * (2 if self.changes else 1)
 
 
 def along_samples(*positions, change=lambda attrs, n: attrs, when=lambda ins, attrs: True):

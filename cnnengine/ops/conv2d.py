@@ -118,6 +118,25 @@ def _register_pass(name, role, infer, gradient=None, **flags):
 _BY_SAMPLE = along_samples(0, 3, change=with_first("x_shape"))
 
 CONV2D_FWD = _register_pass("conv2d_fwd", "forward", _fwd_infer, _fwd_gradient, by_sample=_BY_SAMPLE)
+
+
+def _into_fields(ins, outs, attrs):
+    return _conv_fields(attrs["x_shape"], attrs["w_shape"], attrs, "forward") | {
+        "y_c": attrs["y_c"],
+        "y_at": attrs["at"],
+    }
+
+
+# A convolution as some of the channels of a wider y: inputs x, w, bias, base (see csrc/include/cnn/conv2d.h).
+CONV2D_INTO = register(
+    "conv2d_into",
+    lambda ins, attrs: [TensorSpec((ins[0].shape[0], *attrs["pq"], attrs["y_c"]))],
+    _into_fields,
+    flops=_flops,
+    in_place=3,
+    part=lambda attrs: attrs["w_shape"][-1] / attrs["y_c"],
+    by_sample=_BY_SAMPLE,
+)
 CONV2D_BWD_DATA = _register_pass(
     "conv2d_bwd_data",
     "data",

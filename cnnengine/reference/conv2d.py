@@ -11,7 +11,7 @@ import numpy as np
 from cnnengine.reference.elementwise import epilogue
 from cnnengine.reference.windows import inside, padded, taps, windows
 
-__all__ = ["conv2d_bwd_data", "conv2d_bwd_data_pack", "conv2d_bwd_weights", "conv2d_fwd", "conv2d_pack"]
+__all__ = ["conv2d_bwd_data", "conv2d_bwd_data_pack", "conv2d_bwd_weights", "conv2d_fwd", "conv2d_into", "conv2d_pack"]
 
 
 def _frames(d, tap):
@@ -51,6 +51,15 @@ def conv2d_fwd(d, x, w, bias, addend, y):
     """y = act(x * w + bias + addend)."""
     product = np.matmul(_columns(d, x), _filters(d, w)).transpose(1, 0, 2)
     y[...] = epilogue(d, product.reshape(*y.shape), bias, addend)
+
+
+def conv2d_into(d, x, w, bias, base, y):
+    """y = base, but for k channels from y_at on, which are act(x * w + bias)."""
+    if base is not None:
+        y[...] = base
+    own = np.empty((*y.shape[:-1], d.k), y.dtype)
+    conv2d_fwd(d, x, w, bias, None, own)
+    y[..., d.y_at : d.y_at + d.k] = own
 
 
 def conv2d_bwd_data(d, dy, w, bias, addend, dx):

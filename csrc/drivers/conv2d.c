@@ -241,6 +241,7 @@ cnn_winograd cnn_conv_winograd(const cnn_conv2d *d, int turned)
         g.pad_f = d->pad_f, g.pad_t = d->pad_t, g.pad_l = d->pad_l;
     }
     g.t = d->t;
+    g.y_c = g.k;
     g.depth = g.t * g.c;
     g.in_bands = d->packed == CNN_IN_BANDS;
     return g;
@@ -253,18 +254,19 @@ cnn_workspace cnn_conv_winograd_workspace(const cnn_conv2d *d, int turned)
     return (cnn_workspace){d->packed ? 0 : filters, cnn_winograd_local_bytes(&g)};
 }
 
-void cnn_conv_winograd_run(const cnn_conv2d *d, int turned, void *const *buf, cnn_team *team)
+void cnn_conv_winograd_run(const cnn_conv2d *d, int turned, void *const *buf, const cnn_conv_out *out, cnn_team *team)
 {
     cnn_winograd g = cnn_conv_winograd(d, turned);
     g.filters = buf[1];
     g.bias = buf[2];
-    g.addend = buf[3];
+    g.addend = out->addend;
+    g.y_c = out->y_c;
     if (!d->packed) {
         cnn_winograd_pack(g.size, d->t, d->c, d->k, buf[1], turned, (float *)team->shared, team);
         g.filters = (float *)team->shared;
         cnn_team_barrier(team);
     }
-    cnn_winograd_run(&g, buf[0], buf[4], team);
+    cnn_winograd_run(&g, buf[0], out->y, team);
 }
 
 static cnn_workspace fwd_workspace(const void *desc)
@@ -276,23 +278,53 @@ static cnn_workspace fwd_workspace(const void *desc)
     return (cnn_workspace){d->packed ? 0 : cnn_conv2d_packed_bytes(d), cnn_conv_local_bytes(&p)};
 }
 
-static void conv2d_fwd(const void *desc, void *const *buf, cnn_team *team)
+static void run_forward(const cnn_conv2d *d, void *const *buf, const cnn_conv_out *out, cnn_team *team)
 {
-    const cnn_conv2d *d = desc;
     if (d->algorithm != CNN_DIRECT) {
-        cnn_conv_winograd_run(d, 0, buf, team);
+        cnn_conv_winograd_run(d, 0, buf, out, team);
         return;
     }
     cnn_conv_problem p = forward(d);
     p.packed = buf[1];
     p.bias = buf[2];
-    p.addend = buf[3];
+    p.addend = out->addend;
+    p.out_c = out->y_c;
     if (!d->packed) {
         cnn_conv2d_pack_direct(d, buf[1], (float *)team->shared, team);
         p.packed = (float *)team->shared;
         cnn_team_barrier(team);
     }
-    cnn_conv_solve(&p, buf[0], buf[4], team);
+    cnn_conv_solve(&p, buf[0], out->y, team);
+}
+
+static void conv2d_fwd(const void *desc, void *const *buf, cnn_team *team)
+{
+    const cnn_conv2d *d = desc;
+    const cnn_conv_out out = {buf[4], d->k, buf[3]};
+    run_forward(d, buf, &out, team);
+}
+
+/* The channels that are not the convolution's: the thread's share. */
+static void copy_base(const cnn_conv2d_into *d, const float *base, float *y, const cnn_team *team)
+{
+    const int64_t after = d->y_at + d->conv.k;
+    int64_t lo, hi;
+    cnn_team_range(team, d->conv.n * d->conv.o * d->conv.p * d->conv.q, &lo, &hi);
+    for (base += lo * d->y_c, y += lo * d->y_c; lo < hi; lo++, base += d->y_c, y += d->y_c) {
+        cnn_copy(y, base, d->y_at);
+        cnn_copy(y + after, base + after, d->y_c - after);
+    }
+}
+
+static void conv2d_into(const void *desc, void *const *buf, cnn_team *team)
+{
+    const cnn_conv2d_into *d = desc;
+    const float *base = buf[3];
+    float *y = buf[4];
+    const cnn_conv_out out = {y + d->y_at, d->y_c, NULL};
+    if (base && base != y)
+        copy_base(d, base, y, team);
+    run_forward(&d->conv, buf, &out, team);
 }
 
 static void conv2d_pack(const void *desc, void *const *buf, cnn_team *team)
@@ -308,6 +340,7 @@ static void conv2d_pack(const void *desc, void *const *buf, cnn_team *team)
 
 const cnn_op cnn_ops_conv2d[] = {
     {"conv2d_fwd", CNN_FIELD_NAMES(CNN_CONV2D_FIELDS), "x w bias? addend? -> y", conv2d_fwd, fwd_workspace},
+    {"conv2d_into", CNN_CONV2D_INTO_NAMES, "x w bias? base? -> y", conv2d_into, fwd_workspace},
     {"conv2d_pack", CNN_FIELD_NAMES(CNN_CONV2D_FIELDS), "w -> packed", conv2d_pack, NULL},
     {"conv2d_bwd_data", CNN_FIELD_NAMES(CNN_CONV2D_FIELDS), "dy w bias? addend? -> dx", cnn_conv2d_bwd_data,
      cnn_conv2d_bwd_data_workspace},

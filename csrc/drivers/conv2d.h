@@ -44,9 +44,16 @@ int64_t cnn_conv_group_size(const cnn_conv_problem *p);
 /* The thread's share of a problem. */
 void cnn_conv_solve(const cnn_conv_problem *p, const float *in, float *out, const cnn_team *team);
 
-/* Forward or, `turned`, backward for the data by Winograd's algorithm; both have the same buffers. */
+/* Where a pass goes: pixels of y are y_c floats apart; the addend, or NULL, is dense. */
+typedef struct {
+    float *y;
+    int64_t y_c;
+    const float *addend;
+} cnn_conv_out;
+
+/* Forward or, `turned`, backward for the data by Winograd's algorithm; buf begins with what is read, weights and bias. */
 cnn_workspace cnn_conv_winograd_workspace(const cnn_conv2d *d, int turned);
-void cnn_conv_winograd_run(const cnn_conv2d *d, int turned, void *const *buf, cnn_team *team);
+void cnn_conv_winograd_run(const cnn_conv2d *d, int turned, void *const *buf, const cnn_conv_out *out, cnn_team *team);
 
 cnn_workspace cnn_conv2d_bwd_data_workspace(const void *desc);
 void cnn_conv2d_bwd_data(const void *desc, void *const *buf, cnn_team *team);

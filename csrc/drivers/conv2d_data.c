@@ -172,7 +172,8 @@ void cnn_conv2d_bwd_data(const void *desc, void *const *buf, cnn_team *team)
 {
     const cnn_conv2d *d = desc;
     if (d->algorithm != CNN_DIRECT) {
-        cnn_conv_winograd_run(d, 1, buf, team);
+        const cnn_conv_out dx = {buf[4], d->c, buf[3]};
+        cnn_conv_winograd_run(d, 1, buf, &dx, team);
         return;
     }
     const float *packed = buf[1];

@@ -177,7 +177,7 @@ static void transform_out(const cnn_winograd *g, const cut_t *t, int64_t first, 
     for (int64_t i = lo; i < hi; i++) {
         const float *cells[16], *addend[16];
         const int64_t row = i % per_frame / t->tiles_w * g->size, col = i % t->tiles_w * g->size;
-        cnn_winograd_cells(y + first, i / per_frame, g->p, g->q, g->k, row, col, g->size, NULL, cells);
+        cnn_winograd_cells(y + first, i / per_frame, g->p, g->q, g->y_c, row, col, g->size, NULL, cells);
         if (g->addend)
             cnn_winograd_cells(g->addend + first, i / per_frame, g->p, g->q, g->k, row, col, g->size, NULL, addend);
         (g->size == 4 ? cnn_k->winograd_output_4

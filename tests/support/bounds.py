@@ -43,6 +43,7 @@ EXACT = [
 TERMS = {
     "matmul_fwd": lambda f: f["k"],
     "conv2d_fwd": lambda f: f["t"] * f["r"] * f["s"] * f["c"] // f["groups"],
+    "conv2d_into": lambda f: f["t"] * f["r"] * f["s"] * f["c"] // f["groups"],
     "conv2d_bwd_data": lambda f: f["t"] * f["r"] * f["s"] * f["k"] // f["groups"],
     "conv2d_bwd_weights": lambda f: f["n"] * f["o"] * f["p"] * f["q"],
     "depthwise2d_fwd": lambda f: f["r"] * f["s"],

@@ -307,6 +307,14 @@ def _conv_fwd(name, fields, bias=False, addend=False, act=NO_ACT):
     _add("conv2d_fwd", name, fields | act, [x, w, *rest], [y])
 
 
+def _conv_into(name, fields, before, after, bias=False, base=True, act=NO_ACT):
+    """A convolution as some channels of a wider y."""
+    x, w, y = _conv_shapes(fields)
+    y = (*y[:-1], before + fields["k"] + after)
+    rest = [(fields["k"],) if bias else None, y if base else None]
+    _add("conv2d_into", name, fields | act | {"y_c": y[-1], "y_at": before}, [x, w, *rest], [y])
+
+
 def _conv_data(name, fields, bias=False, addend=False, act=NO_ACT):
     x, w, y = _conv_shapes(fields)
     rest = [(fields["c"],) if bias else None, x if addend else None]
@@ -354,6 +362,7 @@ def _winograd_cases():
             x, w, y = _conv_shapes(fields)
             name = f"winograd_{algorithm}_{name}"
             _conv_fwd(name, fields)
+            _conv_into(name, fields, 16, 32)
             _conv_data(name, fields)
             _conv_packs(name, fields)
             if algorithm == 1:  # the gradient of the filters has one size of tiles
@@ -361,6 +370,7 @@ def _winograd_cases():
         for act in ("relu", "tanh"):
             for case in (_conv_fwd, _conv_data):
                 case(f"winograd_{algorithm}_epilogue_{act}", fields, True, True, ACTS[act])
+            _conv_into(f"winograd_{algorithm}_epilogue_{act}", fields, 5, 0, True, True, ACTS[act])
 
 
 #        name                 frames                                      windows              n  c   k  groups
@@ -396,6 +406,7 @@ def _conv_cases():
         fields = {**ALL_WINDOWS[windows], **sizes, **_PLAIN_CONV, **frames, **NO_ACT}
         x, w, y = _conv_shapes(fields)
         _conv_fwd(name, fields)
+        _conv_into(name, fields, 3, 14)
         _conv_data(name, fields)
         _add("conv2d_bwd_weights", name, fields, [x, y], [w])
         _conv_packs(name, fields)
@@ -406,6 +417,8 @@ def _conv_cases():
             case(f"epilogue_{bias:d}{addend:d}_{f['stride_h']}", f, bias, addend, ACTS["relu"])
     for name, act in ACTS.items():
         _conv_fwd(f"act_{name}", fields, True, False, act)
+        _conv_into(f"act_{name}", fields, 16, 0, True, True, act)
+        _conv_into(f"act_alone_{name}", fields, 0, 0, True, False, act)
         _conv_data(f"act_{name}", fields, True, False, act)
     x, w, y = _conv_shapes(fields)
     image = _rng("nan").standard_normal(x).astype(F32)

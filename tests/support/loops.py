@@ -213,6 +213,14 @@ def conv2d_fwd(d, x, w, bias, addend, y):
     _epilogue(d, y, bias, addend)
 
 
+def conv2d_into(d, x, w, bias, base, y):
+    if base is not None:
+        y[...] = base
+    own = np.zeros((*y.shape[:-1], d.k))
+    conv2d_fwd(d, x, w, bias, None, own)
+    y[..., d.y_at : d.y_at + d.k] = own
+
+
 def conv2d_bwd_data(d, dy, w, bias, addend, dx):
     dx[...] = 0
     sums, w, dy = _with_frames(d, dx, w, dy)
