@@ -42,7 +42,8 @@ def _native_once(op, case, inputs, outputs):
         outputs = [np.ones(native.packed_size(op, case.fields), np.float32)]
     if case.pack:
         packed = np.empty(native.packed_size(case.pack, case.fields), np.float32)
-        native.call(case.pack, case.fields, [inputs[1]], [packed], CONFIG.threads)
+        fields = {name: case.fields[name] for name, _ in native.OPS[case.pack].fields}
+        native.call(case.pack, fields, [inputs[1]], [packed], CONFIG.threads)
         inputs[1] = packed
     return _program(op, case.fields, [None if x is None else _aligned(x) for x in (*inputs, *outputs)])
 

@@ -6,8 +6,8 @@ from cnnengine.core.shapes import window_shape
 from cnnengine.core.spec import TensorSpec
 from cnnengine.ops.base import OPS
 
-PACKS = {"conv2d_fwd": "conv2d_pack", "conv2d_bwd_data": "conv2d_bwd_data_pack"}
-FORWARD, DATA, WEIGHTS = "conv2d_fwd", "conv2d_bwd_data", "conv2d_bwd_weights"
+PACKS = {"conv2d_fwd": "conv2d_pack", "conv2d_into": "conv2d_pack", "conv2d_bwd_data": "conv2d_bwd_data_pack"}
+FORWARD, DATA, WEIGHTS, INTO = "conv2d_fwd", "conv2d_bwd_data", "conv2d_bwd_weights", "conv2d_into"
 
 # Rows below: network, n, h, c, k, r, stride; h is the size of the larger map, the kernel r x r.
 _INFERENCE = {
@@ -77,6 +77,9 @@ _GROUPED = [
     (1, 7, 1024, 1024, 3, 1),
 ]
 
+# Into a concatenation of two such results.
+_INTO = [("SqueezeNet", 1, 55, 16, 64, 1, 1), ("SqueezeNet", 1, 55, 16, 64, 3, 1), ("SqueezeNet", 1, 13, 64, 256, 3, 1)]
+
 # Transposed convolutions and, beside each, the convolution that it is the transpose of: the same multiplications.
 _TRANSPOSED = [
     ("U-Net", 1, 64, 128, 256, 2, 2),
@@ -140,6 +143,16 @@ def _case(op, network, *sizes, packed=0, suffix="", groups=1, **more):
     return label
 
 
+def _into(network, n, h, c, k, r, stride):
+    """Beside the same convolution alone; the other half of the channels is there already."""
+    plain = _case(FORWARD, network, n, h, c, k, r, stride, packed=1, suffix=" alone")
+    x, w, y = (n, h, h, c), (r, r, c, k), (n, h, h, 2 * k)
+    attrs = {"x_shape": x, "w_shape": w, "pq": (h, h), "window": (1, 1, 1, 1, r // 2, r // 2), "groups": 1}
+    fields = OPS[INTO].fields([], [], attrs | {"packed": 1, "y_c": 2 * k, "at": k})
+    label = _conv_label(network, n, h, c, k, r) + " into half of the channels"
+    add(INTO, label, fields, [x, w, (k,), None], [y], pack=PACKS[INTO], beside=f"{FORWARD} {plain}")
+
+
 def _volume(op, network, sizes, packed=0, **more):
     n, f, h, c, k, t, r, stride = sizes
     x, w = (n, f, h, h, c), (t, r, r, c, k)
@@ -190,6 +203,8 @@ def fill():
     for sizes in _GROUPED:
         for op in (FORWARD, DATA, WEIGHTS):
             _case(op, "ResNeXt-50", *sizes, packed=int(op == FORWARD), groups=32, target="grouped")
+    for row in _INTO if INTO in native.OPS else ():
+        _into(*row)
     _kin()
     w = (3, 3, 512, 512)
     for op in (FORWARD, DATA):
