@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from cnnengine import _native as native
 from cnnengine import ops
+from cnnengine.core.codes import UNARY
 from cnnengine.core.config import CONFIG, set_backend
 from cnnengine.core.errors import ConfigError, DTypeError, ShapeError
 from cnnengine.core.shapes import window_output
@@ -706,3 +708,11 @@ def test_operators_of_variables(backend):
     assert [float(item) for item in v] == [1, -2, 3]
     with pytest.raises(TypeError, match="truth value"):
         bool(v)
+
+
+def test_gradient_of_mish_stays_1_for_large_arguments():
+    x = np.array([20, 100, 1e18, 3e38], np.float32)
+    dx = np.empty_like(x)
+    fields = {"count": x.size, "func": UNARY["mish"], "alpha": 0.0, "beta": 0.0}
+    native.call("unary_bwd", fields, [x, None, np.ones_like(x)], [dx])
+    np.testing.assert_array_equal(dx, 1)

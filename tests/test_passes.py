@@ -576,9 +576,16 @@ def test_other_factors_stay_with_the_map(function):
     assert names(scale_filters(graph)) == names(graph)
 
 
+def test_factors_that_samples_share_stay_with_the_map_also_of_one_sample():
+    factors = Variable(normal(1, 1, 1, 4))
+    for given in (factors, ops.exp(normal(1, 1, 1, 4))):
+        graph = traced(lambda x, given=given: conv2d(x * given, FILTERS), normal(1, 6, 5, 4))
+        assert names(scale_filters(graph)) == names(graph)
+
+
 def test_scaled_filters_give_the_same_bits_for_every_batch():
     x = normal(5, 9, 8, 4)
-    graphs = {n: optimise(traced(_scaled, x[:n])) for n in (1, 5)}
+    graphs = {n: drop_dead_code(scale_filters(optimise(traced(_scaled, x[:n])))) for n in (1, 5)}
     assert "matmul_fwd" in names(graphs[1])
     together = run(graphs[5], x)[0]
     for i in range(5):

@@ -225,6 +225,21 @@ def test_concatenated_convolutions_with_prepared_filters_copy_nothing(isa):
     assert_same_bits(program.run([x])[0], plain.run([x])[0])
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_convolution_of_constants_is_not_written_into(first):
+    """It is computed once for all runs, which may be several at a time."""
+    constant, kernel, x = Variable(normal(1, 6, 5, 4)), normal(1, 1, 4, 3), normal(1, 6, 5, 4)
+
+    def function(t, x):
+        parts = [conv2d(constant, kernel), conv2d(x, kernel)]
+        return [ops.exp(ops.concatenate(parts if first else parts[::-1], axis=-1))]
+
+    program = build_program(function, [TensorSpec(x.shape)], store=PreparedStore())
+    assert "conv2d_into" not in [step.op.name for step in program.steps] and len(program._entries) > 0
+    plain = build_program(function, [TensorSpec(x.shape)], training=True)
+    assert_same_bits(program.run([x])[0], plain.run([x])[0])
+
+
 def test_large_filters_that_few_tiles_use_are_transformed_in_the_run(isa):
     kernel = Variable(normal(3, 3, 176, 176) * 0.1)
 

@@ -42,7 +42,15 @@ def _skips(x):
     return layers.Flatten()(layers.Concatenate()([first, back]))
 
 
-NETWORKS = {"plain": _plain, "residual": _residual, "skips": _skips}
+def _excited(x):
+    """Squeeze and excitation, which inference computes in another way."""
+    x = layers.Conv2D(8, 3, padding="same", activation="silu")(x)
+    factors = layers.Conv2D(8, 1, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(x))
+    x = layers.Conv2D(6, 1)(layers.Multiply()([x, factors]))
+    return layers.GlobalAveragePooling2D()(layers.BatchNormalization()(x))
+
+
+NETWORKS = {"plain": _plain, "residual": _residual, "skips": _skips, "excited": _excited}
 
 
 def _trained(network, recompute, steps=3):

@@ -132,7 +132,10 @@ def _activation_op(activation, name):
 
 
 def _activation(layer, inputs, padding):
-    return [Node(_activation_op(layer.get_config()["activation"], layer.name), layer.name, inputs)]
+    op = _activation_op(layer.get_config()["activation"], layer.name)
+    if op == "linear":
+        raise ValueError(f'"{layer.name}" computes nothing')
+    return [Node(op, layer.name, inputs)]
 
 
 def _conv(layer, inputs, padding):
@@ -214,7 +217,13 @@ def channels_first(graph):
             node.weights["kernel"] = np.ascontiguousarray(node.weights["kernel"].transpose(3, 2, 0, 1))
         if node.op == "dense":
             kernel, source = node.weights["kernel"], by_name.get(node.inputs[0])
-            while source is not None and source.op in ("dropout", "relu", "relu6"):  # they keep places
+            while source is not None and source.op in (
+                "dropout",
+                "relu",
+                "relu6",
+                "swish",
+                "sigmoid",
+            ):  # they keep places
                 source = by_name.get(source.inputs[0])
             if source is not None and source.op == "flatten":
                 h, w, c = source.attrs["shape"]

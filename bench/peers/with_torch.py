@@ -73,7 +73,7 @@ def _global_average_pool(node, alone):
     return pool if node.attrs["keepdims"] else nn.Sequential(pool, nn.Flatten())
 
 
-FUNCTIONS = {"add": (operator.add, operator.iadd), "multiply": (operator.mul, operator.imul)}
+FUNCTIONS = {"add": (operator.add, operator.iadd), "multiply": (operator.mul, operator.mul)}
 MODULES = {
     "conv": _conv,
     "batch_norm": _batch_norm,

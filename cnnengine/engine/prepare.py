@@ -16,7 +16,9 @@ from cnnengine.core.variable import Variable, WriteCounter
 from cnnengine.engine.plan import aligned
 from cnnengine.engine.program import NativeProgram
 from cnnengine.graph.graph import Graph, Node
+from cnnengine.graph.passes.dead_code import drop_dead_code
 from cnnengine.graph.passes.join_depthwise_blocks import join_depthwise_blocks
+from cnnengine.graph.passes.scale_filters import scale_filters
 from cnnengine.graph.passes.write_concats import write_concats
 from cnnengine.ops import conv_algorithm
 from cnnengine.ops.conv2d import CONV2D_BWD_DATA_PACK, CONV2D_PACK
@@ -167,12 +169,12 @@ class PreparedStore:
         self._lock = threading.RLock()
 
     def split(self, graph):
-        """Pack weights, join depthwise blocks, and take what depends on weights alone out of a graph.
+        """Do what is for inference alone, and take what depends on weights alone out of a graph.
 
         Returns:
             (the graph without it, the entries it reads, their arrays by the id of the value).
         """
-        graph = write_concats(join_depthwise_blocks(pack_weights(graph)))
+        graph = join_depthwise_blocks(pack_weights(drop_dead_code(scale_filters(graph))))
         fixed, _ = _fixed_values(graph)
         rest = [node for node in graph.nodes if id(node.outputs[0]) not in fixed]
         read = {id(v): v for node in (*rest, *graph.updates) for v in node.inputs if v is not None and id(v) in fixed}
@@ -181,7 +183,12 @@ class PreparedStore:
             value.source.leave_file()  # read in every run, where small pages would cost time (Zen 5: VGG-16 3 %)
         with self._lock:
             entries = self._entries_of(read)
-        return graph.replaced(rest), list(entries.values()), {key: entry.array for key, entry in entries.items()}
+        # Only now: a prepared value is nobody's to write into.
+        return (
+            write_concats(graph.replaced(rest)),
+            list(entries.values()),
+            {key: entry.array for key, entry in entries.items()},
+        )
 
     def _number(self, value, known):
         """A number for what a fixed value is, the same in every graph it stands in.

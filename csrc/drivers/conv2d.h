@@ -44,7 +44,7 @@ int64_t cnn_conv_group_size(const cnn_conv_problem *p);
 /* The thread's share of a problem. */
 void cnn_conv_solve(const cnn_conv_problem *p, const float *in, float *out, const cnn_team *team);
 
-/* Where a pass goes: pixels of y are y_c floats apart; the addend, or NULL, is dense. */
+/* Where a pass goes: pixels of y are y_c floats apart. The addend is NULL unless that is the number of channels. */
 typedef struct {
     float *y;
     int64_t y_c;

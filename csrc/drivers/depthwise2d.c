@@ -217,7 +217,7 @@ static int acts_after(const cnn_depthwise2d *d, const correlation_t *k)
     return d->act != ACT_NONE && !k->bounds.given;
 }
 
-/* It, of what lines [lo, hi) of the result just got. */
+/* Apply it to this thread's channels of lines [lo, hi) of the result. */
 static void activate(const cnn_depthwise2d *d, const correlation_t *k, int64_t lo, int64_t hi, float *y)
 {
     const int64_t cm = d->c * d->m;
@@ -249,7 +249,7 @@ static void forward_lines(const cnn_depthwise2d *d, const correlation_t *k, int6
 static void forward_image(const cnn_depthwise2d *d, const correlation_t *k, int64_t lo, int64_t hi, const float *x,
                           const float *w, const float *bias, float *y)
 {
-    const int64_t pair = 2 * d->q * (k->c_hi - k->c_lo), few = 2 * (ACT_FLOATS / (pair + 1) + 1);
+    const int64_t pair = cnn_max(2 * d->q * (k->c_hi - k->c_lo), 1), few = 2 * cnn_max(ACT_FLOATS / pair, 1);
     const int64_t most = acts_after(d, k) ? few : cnn_max(hi - lo, 1);
     for (int64_t u = lo, end; u < hi; u = end) {
         end = cnn_min(u + most, hi);

@@ -40,7 +40,8 @@ static cut_t cut_of(const cnn_depthwise_block *b)
     cut_t t = {.reach = (d->r - 1) * d->dilation_h + 1, .row = d->q * d->c};
     t.wide_row = b->expands ? d->w * d->c : 0;
     const int64_t each = d->stride_h * t.wide_row + t.row, once = (t.reach - d->stride_h) * t.wide_row;
-    const int64_t fit = (STRIP_FLOATS - once) / cnn_max(each, 1), pairs = (fit + 1) / 2; /* as lines are convolved */
+    const int64_t fit = (STRIP_FLOATS - once) / cnn_max(each, 1),
+                  pairs = (fit + 1) / 2; /* as lines are convolved: one line more than fits, at most */
     t.rows = cnn_limited(2 * pairs, 1, cnn_max(d->p, 1));
     t.wide_rows = cnn_limited((t.rows - 1) * d->stride_h + t.reach, 0, d->h);
     t.pixels = cnn_max(t.rows * d->q, b->expands ? t.wide_rows * d->w : 0);

@@ -56,9 +56,10 @@ CNN_INLINE void stream_rows(const int R, const int V, int64_t depth, int64_t col
         stream_rows(R, V, depth, width, a + r, first, a_step, b + j, b_step, next, sum + r * sum_step + j, sum_step);  \
         break;
 
-/* Of columns that do not fill their vectors the last vector is one that ends with them; it begins with columns of the
- * one before it, in b and in the sums, or with columns before b, which must be there. Rows of b that fall into one set
- * of L1 each are not fetched ahead, for they would not stay; the fetches then go to the sums. */
+/* Of columns that do not fill their vectors the last vector is one of b that ends with them, so it begins with columns of
+ * the one before it, or with columns before b, which must be there. Its sums have a place of their own behind the others;
+ * the first of them are nobody's. Rows of b that fall into one set of L1 each are not fetched ahead, for they would not
+ * stay; the fetches then go to the sums. */
 K(stream)
 (int64_t rows, int64_t depth, int64_t cols, const float *const *a, int64_t first, int64_t a_step, const float *b,
  int64_t b_step, float *sum, int64_t sum_step)

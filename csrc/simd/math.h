@@ -4,7 +4,8 @@
  * Argument reduction is that of Cody & Waite (1980) and Muller, Elementary Functions (2016); the polynomials are
  * minimax fits to the relative error of the result. Errors against exact values, in units in the last place of the
  * result and where multiply-adds are fused: power 0.5, log 1, exp 1.1, tanh 1.4, expm1, log1p, sin, cos 1.6, softplus,
- * erf 1.9, sigmoid, silu 2.4, mish 4.1. Denormal arguments and results count as 0.
+ * erf 1.9, sigmoid, silu 2.4, mish 4.3. Denormal arguments and results count as 0,
+ * and so do factors of x that would be denormal, in silu and mish of arguments below -87.
  *
  * They are as fast as memory where they take about 25 instructions a vector, so none is spent without need: ranges are
  * limited after the fact, or by integers, since of nested float comparisons with constants gcc makes branches and then
@@ -317,8 +318,8 @@ CNN_INLINE float m_mish_gate(float x)
 
 CNN_INLINE float m_mish_derivative(float x)
 {
-    float e = m_exp(20.0f < x ? 20.0f : x), n = e * (e + 2.0f), r = 1.0f / (n + 2.0f);
-    return n * r + x * (4.0f * e * (e + 1.0f) * r) * r;
+    float v = 20.0f < x ? 20.0f : x, e = m_exp(v), n = e * (e + 2.0f), r = 1.0f / (n + 2.0f);
+    return n * r + v * (4.0f * e * (e + 1.0f) * r) * r;
 }
 
 CNN_INLINE float m_hard_silu_derivative(float x)

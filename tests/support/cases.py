@@ -137,8 +137,11 @@ def _matmul_cases():
         ("deep", 1, 9, 35, 2100, 0, 0, 0),
         ("row", 1, 1, 530, 20, 0, 0, 0),
         ("chunk", 1, 7, 515, 2100, 0, 0, 0),
+        ("aliased", 1, 5, 1024, 40, 0, 0, 0),
     ):
         _matmul_case("matmul_fwd", f"epilogue_{name}", sizes, True, True, ACTS["relu"])
+    for n in (16, 17, 513):
+        _matmul_case("matmul_fwd", f"few_{n}", (1, 3, n, 20, 0, 0, 0), True, False, ACTS["silu"])
     a = _rng("specials").standard_normal((1, 9, 7)).astype(F32)
     a[0, 2, 3], a[0, 5, 6] = np.nan, np.inf
     fields = CASES["matmul_fwd"][0].fields | {"m": 9, "n": 35, "k": 7} | ACTS["relu"]

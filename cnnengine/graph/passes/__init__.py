@@ -1,6 +1,7 @@
 """Rewriting a graph: each pass is a small function graph -> graph, and `optimise` runs them in order.
 
-`join_depthwise_blocks` is for inference alone, after the packing of weights: engine/prepare.py runs it.
+`scale_filters`, `join_depthwise_blocks` and `write_concats` are for inference alone: engine/prepare.py runs them,
+before and after the packing of weights.
 """
 
 from cnnengine.graph.passes.absorb_padding import absorb_padding
@@ -8,17 +9,8 @@ from cnnengine.graph.passes.dead_code import drop_dead_code
 from cnnengine.graph.passes.fold_batch_norm import fold_batch_norm
 from cnnengine.graph.passes.fuse_activation_gradient import fuse_activation_gradient
 from cnnengine.graph.passes.fuse_epilogue import fuse_epilogue
-from cnnengine.graph.passes.scale_filters import scale_filters
 
-PASSES = (
-    drop_dead_code,
-    absorb_padding,
-    fold_batch_norm,
-    fuse_epilogue,
-    scale_filters,
-    fuse_activation_gradient,
-    drop_dead_code,
-)
+PASSES = (drop_dead_code, absorb_padding, fold_batch_norm, fuse_epilogue, fuse_activation_gradient, drop_dead_code)
 
 
 def optimise(graph):

@@ -22,10 +22,10 @@ def _makers(concat, users):
 
 def _places(nodes, users):
     """(the concatenation, the first channel there) of each convolution that can write there, by the node's id."""
-    places = {}
+    places, here = {}, {id(node) for node in nodes}
     for concat in nodes:
-        at = 0
-        for node in _makers(concat, users) or ():
+        makers, at = _makers(concat, users) or [], 0
+        for node in makers if all(id(node) in here for node in makers) else ():
             places[id(node)] = concat, at
             at += node.outputs[0].shape[-1]
     return places
