@@ -93,7 +93,7 @@ def can_run(implementation, op, case):
 
 def bytes_moved(op, case, inputs, outputs):
     """Bytes read and written, each buffer once but for those read twice; what an update writes it also reads."""
-    return OPS[op].bytes_moved(_flat(inputs), outputs) + sum(inputs[i].nbytes for i in case.twice)
+    return OPS[op].bytes_moved(_flat(inputs), outputs, case.fields) + sum(inputs[i].nbytes for i in case.twice)
 
 
 @cache

@@ -565,6 +565,8 @@ def test_factors_may_stand_first_and_maps_have_one_axis_or_three(spatial, first)
         lambda x: _scaled(x, W),
         lambda x: _scaled(x, strides=2),
         lambda x: _scaled(x, padding=(1, 1)),
+        lambda x: _scaled(x, padding=(0, 1)),
+        lambda x: _scaled(x, padding=(1, -1)),
         lambda x: conv2d(ops.multiply(x, ops.sum(x, axis=-1, keepdims=True)), FILTERS),  # factors of pixels
         lambda x: conv2d(ops.add(x, ops.sum(x, axis=(1, 2), keepdims=True)), FILTERS),
         lambda x: conv2d(ops.multiply(x, VECTOR), FILTERS),  # the same for all samples

@@ -2,9 +2,8 @@
 
 A network is a list of nodes, each after those it takes from, in terms every engine has: `conv`, `batch_norm`, `relu`,
 `relu6`, `swish`, `sigmoid`, `softmax`, `max_pool`, `global_average_pool`, `flatten`, `dense`, `dropout`, `add`,
-`multiply`. Activations of a layer are
-nodes of their own, and zero padding is part of the window that follows it. Nothing else is changed: whether batch norm
-is folded is up to each engine.
+`multiply`. Activations of a layer are nodes of their own, and zero padding is part of the window that follows it.
+Nothing else is changed: whether batch norm is folded is up to each engine.
 """
 
 import json
@@ -201,6 +200,7 @@ LAYERS = {
     "Add": _plain("add"),
     "Multiply": _plain("multiply"),
 }
+KEEP_PLACES = ("dropout", "relu", "relu6", "swish", "sigmoid")  # between a Flatten and a Dense
 WINDOWS = ("Conv2D", "DepthwiseConv2D", "MaxPooling2D")
 
 
@@ -217,13 +217,7 @@ def channels_first(graph):
             node.weights["kernel"] = np.ascontiguousarray(node.weights["kernel"].transpose(3, 2, 0, 1))
         if node.op == "dense":
             kernel, source = node.weights["kernel"], by_name.get(node.inputs[0])
-            while source is not None and source.op in (
-                "dropout",
-                "relu",
-                "relu6",
-                "swish",
-                "sigmoid",
-            ):  # they keep places
+            while source is not None and source.op in KEEP_PLACES:
                 source = by_name.get(source.inputs[0])
             if source is not None and source.op == "flatten":
                 h, w, c = source.attrs["shape"]

@@ -73,6 +73,7 @@ def _global_average_pool(node, alone):
     return pool if node.attrs["keepdims"] else nn.Sequential(pool, nn.Flatten())
 
 
+# For new memory, and in place; of a product the first factor may be the smaller one.
 FUNCTIONS = {"add": (operator.add, operator.iadd), "multiply": (operator.mul, operator.mul)}
 MODULES = {
     "conv": _conv,

@@ -138,12 +138,9 @@ def _work(graph, run, batch):
     has_samples = {id(v) for v in graph.inputs} | {id(v) for node in run for v in node.outputs}
     work = []
     for node in run:
-        place = node.op.place_of(node)
-        read = [] if node.op.is_view else [v for v in node.inputs if v is not None and v is not place]
-        made = 0 if node.op.is_view else sum(v.spec.nbytes for v in node.outputs) * node.op.part(node.attrs)
-        data = int(made) + sum(v.spec.nbytes for v in read if id(v) in has_samples)
-        weights = sum(v.spec.nbytes for v in read if id(v) not in has_samples)
-        work.append((data // batch, weights, not node.op.is_view))
+        weights = [v.spec for v in node.inputs if v is not None and id(v) not in has_samples]
+        weights = 0 if node.op.is_view else sum(spec.nbytes for spec in weights)
+        work.append(((_moved_by(node) - weights) // batch, weights, not node.op.is_view))
     return work
 
 
@@ -151,6 +148,14 @@ def _moved(data, weights, is_step, samples, batch):
     """Bytes that come from memory or go there: the weights for each piece, and what the cache does not hold of data."""
     rounds = -(-batch // samples)
     return rounds * (weights + is_step * STEP_BYTES) + batch * max(0, data - CACHE_BYTES // samples)
+
+
+def _moved_by(node):
+    """Bytes that a node reads and writes."""
+    if node.op.is_view:
+        return 0
+    ins, outs = node.specs()
+    return node.op.bytes_moved(ins, outs, node.op.fields(ins, outs, node.attrs))
 
 
 def _crossing_bytes(graph, run):

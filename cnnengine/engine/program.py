@@ -19,13 +19,6 @@ IDLE_ARENAS = 4  # kept for the next runs of a program
 ALONE_BELOW = 40_000  # elements' work in a program that one thread runs as fast as several
 
 
-def _specs(node):
-    """TensorSpecs of a node's inputs and outputs: for an update, of the variables behind its arrow."""
-    ins = tuple(None if value is None else value.spec for value in node.inputs)
-    outs = tuple(variable.spec for variable in node.writes) or tuple(value.spec for value in node.outputs)
-    return ins, outs
-
-
 def _work(step):
     """Rough count of what a step does, for the choice of threads: an element of an elementwise operation takes as long
     as 16 multiply-adds, or as reading 16 bytes, which is what binds a product of one row.
@@ -145,9 +138,8 @@ class NativeProgram:
         for variable in node.writes:
             base = next(i for i, array in enumerate(self._bound, 1) if array is variable.array)
             refs.append((base, 0, 0))
-        ins, outs = _specs(node)
-        fields, part = node.op.fields(ins, outs, node.attrs), node.op.part(node.attrs)
-        return Step(node.op, fields, refs, ins, outs, node.origins, part, rounds)
+        ins, outs = node.specs()
+        return Step(node.op, node.op.fields(ins, outs, node.attrs), refs, ins, outs, node.origins, rounds)
 
     def _copy(self, value, base):
         specs, maker = (value.spec,), self._root(value).node
@@ -259,7 +251,7 @@ class ReferenceProgram:
         else:
             outs = [self._memory(variable, arrays) for variable in node.writes]
             outs = outs or [self._empty(value.spec) for value in node.outputs]
-            reference_call(node.op.name, node.op.fields(*_specs(node), node.attrs), ins, outs)
+            reference_call(node.op.name, node.op.fields(*node.specs(), node.attrs), ins, outs)
         arrays |= {id(value): array for value, array in zip(node.outputs, outs)}
 
 

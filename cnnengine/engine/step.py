@@ -16,7 +16,6 @@ class Step:
         inputs: TensorSpecs, None for an absent input.
         outputs: TensorSpecs; of an update, those of the variables it changes.
         origins: as of the node behind it; see graph.Node.
-        part: of the outputs that it writes, from 0 to 1.
         rounds: how often it runs in a run of the program, each time for another piece of the batch.
     """
 
@@ -26,7 +25,6 @@ class Step:
     inputs: tuple
     outputs: tuple
     origins: tuple
-    part: float = 1
     rounds: int = 1
 
     @property
@@ -37,7 +35,7 @@ class Step:
     @property
     def nbytes(self):
         """Bytes read and written, each buffer once."""
-        return self.rounds * self.op.bytes_moved(self.inputs, self.outputs, self.part)
+        return self.rounds * self.op.bytes_moved(self.inputs, self.outputs, self.fields)
 
     @property
     def elements(self):

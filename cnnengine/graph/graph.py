@@ -52,6 +52,11 @@ class Node:
     def __repr__(self):
         return f"<Node {self.op.name} -> {[v.shape for v in self.outputs]}>"
 
+    def specs(self):
+        """TensorSpecs of the inputs, None for an absent one, and of the outputs: of an update, of what it changes."""
+        ins = tuple(None if value is None else value.spec for value in self.inputs)
+        return ins, tuple(variable.spec for variable in self.writes) or tuple(value.spec for value in self.outputs)
+
 
 class Graph:
     """Nodes in an order in which they can run, and after them the updates of variables.

@@ -33,7 +33,7 @@ class Op:
             operation without a derivative. `node` has inputs, outputs and attrs.
         variadic: the inputs are one list of any length ("*xs" in C).
         in_place: the index of an input whose place the output takes, if that input is given; None: it has its own.
-        part: (attrs) -> how much of the output is written, from 0 to 1; less than 1 only in place.
+        part: (fields) -> how much of the output is written, from 0 to 1; less than 1 only in place.
         reuse: the output may take the place of an input of the same size that is not read again.
         flops: (fields) -> multiplications and additions of the definition, whatever the algorithm; 0 where moving data
             is all the work.
@@ -48,7 +48,7 @@ class Op:
     gradient: callable = None
     variadic: bool = False
     in_place: int | None = None
-    part: callable = lambda attrs: 1
+    part: callable = lambda fields: 1
     reuse: bool = False
     flops: callable = lambda fields: 0
     changes: bool = False
@@ -63,14 +63,10 @@ class Op:
         at = 0 if self.is_view else self.in_place
         return None if at is None else node.inputs[at]
 
-    def bytes_moved(self, inputs, outputs, part=1):
-        """Bytes read and written, each buffer once. Takes arrays or specs, None for an absent input.
-
-        Args:
-            part: of the outputs that is written.
-        """
+    def bytes_moved(self, inputs, outputs, fields):
+        """Bytes read and written, each buffer once. Takes arrays or specs, None for an absent input."""
         read = sum(x.nbytes for i, x in enumerate(inputs) if x is not None and i != self.in_place)
-        return read + int(sum(x.nbytes for x in outputs) * part) * (2 if self.changes else 1)
+        return read + int(sum(x.nbytes for x in outputs) * self.part(fields)) * (2 if self.changes else 1)
 
 
 def along_samples(*positions, change=lambda attrs, n: attrs, when=lambda ins, attrs: True):

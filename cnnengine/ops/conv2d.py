@@ -65,6 +65,13 @@ def _spatial_fields(x_shape, w_shape, attrs):
     return fields
 
 
+def is_pointwise(attrs):
+    """Whether a convolution computes each pixel from the same pixel of its input alone, over all channels."""
+    window, rank = attrs["window"], len(attrs["pq"])
+    one_cell = prod(attrs["w_shape"][:-2]) == prod(window[:rank]) == 1 and not any(window[2 * rank :])
+    return one_cell and attrs["groups"] == 1 and tuple(attrs["pq"]) == tuple(attrs["x_shape"][1:-1])
+
+
 def _conv_fields(x_shape, w_shape, attrs, role):
     fields = {"n": x_shape[0], "c": x_shape[-1], "k": w_shape[-1], "groups": attrs["groups"]}
     fields |= _spatial_fields(x_shape, w_shape, attrs)
@@ -134,7 +141,7 @@ CONV2D_INTO = register(
     _into_fields,
     flops=_flops,
     in_place=3,
-    part=lambda attrs: attrs["w_shape"][-1] / attrs["y_c"],
+    part=lambda fields: fields["k"] / fields["y_c"],
     by_sample=_BY_SAMPLE,
 )
 CONV2D_BWD_DATA = _register_pass(

@@ -241,7 +241,6 @@ cnn_winograd cnn_conv_winograd(const cnn_conv2d *d, int turned)
         g.pad_f = d->pad_f, g.pad_t = d->pad_t, g.pad_l = d->pad_l;
     }
     g.t = d->t;
-    g.y_c = g.k;
     g.depth = g.t * g.c;
     g.in_bands = d->packed == CNN_IN_BANDS;
     return g;

@@ -17,7 +17,7 @@ typedef struct cnn_winograd {
     int size; /* outputs of a tile along an axis: 4 or 2 */
     int64_t n, f, h, w, c, k, t, o, p, q, pad_f, pad_t, pad_l;
     int64_t depth;        /* t * c */
-    int64_t y_c;          /* floats from a pixel of y to the next */
+    int64_t y_c;          /* floats from a pixel of y to the next; for cnn_winograd_run alone */
     int in_bands;         /* filters are to be transformed in the run, band by band */
     const float *filters; /* packed: [panel][position][depth][columns], or [band][t][tap][c][columns] */
     const float *bias, *addend;

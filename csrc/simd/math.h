@@ -4,8 +4,8 @@
  * Argument reduction is that of Cody & Waite (1980) and Muller, Elementary Functions (2016); the polynomials are
  * minimax fits to the relative error of the result. Errors against exact values, in units in the last place of the
  * result and where multiply-adds are fused: power 0.5, log 1, exp 1.1, tanh 1.4, expm1, log1p, sin, cos 1.6, softplus,
- * erf 1.9, sigmoid, silu 2.4, mish 4.3. Denormal arguments and results count as 0,
- * and so do factors of x that would be denormal, in silu and mish of arguments below -87.
+ * erf 1.9, sigmoid, silu 2.4, mish 4.3. Denormal arguments and results count as 0, and silu and mish of arguments below
+ * -87, where the factor of x is denormal.
  *
  * They are as fast as memory where they take about 25 instructions a vector, so none is spent without need: ranges are
  * limited after the fact, or by integers, since of nested float comparisons with constants gcc makes branches and then

@@ -96,17 +96,15 @@ def _finite(x):
     return np.where(np.isfinite(x), np.abs(x), 0)
 
 
+# They subtract numbers of the size of x, or of 1.
+_SUBTRACT = ("gelu", "gelu_tanh", "affine", "hard_sigmoid", "hard_silu")
+
+
 def _unary_fwd(op, case, actual, expected):
     (x,), f = map(as_float64, case.inputs), case.fields
     name = list(UNARY)[f["func"]]
     magnitude = _finite(expected[0])
-    if name in (
-        "gelu",
-        "gelu_tanh",
-        "affine",
-        "hard_sigmoid",
-        "hard_silu",
-    ):  # subtract numbers of the size of x, or of 1
+    if name in _SUBTRACT:
         magnitude = magnitude + _finite(x) + 1
     if name in ("sin", "cos"):  # near their zeros
         magnitude = magnitude + 0.25

@@ -11,6 +11,7 @@ This pass is for inference only: in training the maps are needed for the gradien
 from math import prod
 
 from cnnengine.graph.graph import Node
+from cnnengine.ops.conv2d import is_pointwise
 from cnnengine.ops.depthwise_block import DEPTHWISE_BLOCK_FWD
 
 LARGE_MAP = 1 << 18  # elements of the whole batch's map: a MB does not stay in a core's own cache
@@ -18,11 +19,7 @@ ROOM = 1 << 16  # elements that the rows of one output row may have; a strip in 
 
 
 def _is_pointwise(node):
-    if node.op.name != "conv2d_fwd" or len(node.attrs["x_shape"]) != 4:
-        return False
-    window, sizes = node.attrs["window"], node.attrs["x_shape"][1:3]
-    plain = node.attrs["w_shape"][:2] == (1, 1) and tuple(window[:2]) == (1, 1) and not any(window[4:])
-    return plain and node.attrs["groups"] == 1 and tuple(node.attrs["pq"]) == sizes
+    return node.op.name == "conv2d_fwd" and len(node.attrs["x_shape"]) == 4 and is_pointwise(node.attrs)
 
 
 def _maker(value, users, is_wanted):

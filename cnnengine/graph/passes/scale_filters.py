@@ -14,6 +14,7 @@ from cnnengine.core.context import in_layer, tracing
 from cnnengine.graph.passes.recorder import Recorder
 from cnnengine.ops import math
 from cnnengine.ops.base import bind
+from cnnengine.ops.conv2d import is_pointwise
 from cnnengine.ops.matmul import MATMUL, NO_ACT
 from cnnengine.ops.view import reshape_to
 
@@ -23,17 +24,15 @@ _LEAST_PIXELS = 4
 
 def _scaled_map(node, users, varying):
     """(the map, one factor a channel and sample) behind a 1x1 convolution with enough pixels; None for other nodes."""
-    if node.op.name != "conv2d_fwd" or node.attrs["groups"] != 1:
+    if node.op.name != "conv2d_fwd" or not is_pointwise(node.attrs):
         return None
-    value, attrs = node.inputs[0], node.attrs
-    pixels, (*cells, _, filters) = prod(attrs["pq"]), attrs["w_shape"]
-    strides, pads = attrs["window"][: len(cells)], attrs["window"][2 * len(cells) :]
+    if prod(node.attrs["pq"]) < _LEAST_PIXELS * node.outputs[0].shape[-1]:
+        return None
+    value = node.inputs[0]
     scale = value.node
-    if prod(cells) != 1 or prod(strides) != 1 or any(pads) or pixels < _LEAST_PIXELS * filters:
-        return None
     if scale is None or scale.op.name != "binary" or scale.attrs["func"] != "multiply" or users.get(id(value)) != 1:
         return None
-    one_pixel = (value.shape[0], *(1 for _ in cells), value.shape[-1])
+    one_pixel = (value.shape[0], *(1 for _ in node.attrs["pq"]), value.shape[-1])
     for x, factors in (scale.inputs, scale.inputs[::-1]):
         if x.spec == value.spec and factors.shape == one_pixel and id(factors) in varying:
             return x, factors

@@ -10,22 +10,26 @@ from cnnengine.graph.graph import Node
 from cnnengine.ops.conv2d import CONV2D_INTO
 
 
-def _makers(concat, users):
-    """The convolutions whose results a node brings side by side if nobody else reads these; None for other nodes."""
+def _makers(concat, users, here):
+    """The convolutions whose results a node brings side by side, if nobody else reads these; [] for other nodes.
+
+    Args:
+        here: ids of the graph's nodes; what comes from outside is made once for several runs.
+    """
     if concat.op.name != "concat" or concat.attrs["axis"] != len(concat.outputs[0].shape) - 1:
-        return None
+        return []
     makers = [value.node for value in concat.inputs]
     alone = all(users[id(value)] == 1 for value in concat.inputs)
-    plain = all(node and node.op.name == "conv2d_fwd" and node.inputs[3] is None for node in makers)
-    return makers if alone and plain else None
+    plain = all(id(node) in here and node.op.name == "conv2d_fwd" and node.inputs[3] is None for node in makers)
+    return makers if alone and plain else []
 
 
-def _places(nodes, users):
+def _places(graph):
     """(the concatenation, the first channel there) of each convolution that can write there, by the node's id."""
-    places, here = {}, {id(node) for node in nodes}
-    for concat in nodes:
-        makers, at = _makers(concat, users) or [], 0
-        for node in makers if all(id(node) in here for node in makers) else ():
+    users, here, places = graph.users(), {id(node) for node in graph.nodes}, {}
+    for concat in graph.nodes:
+        at = 0
+        for node in _makers(concat, users, here):
             places[id(node)] = concat, at
             at += node.outputs[0].shape[-1]
     return places
@@ -33,7 +37,7 @@ def _places(nodes, users):
 
 def write_concats(graph):
     """The graph with concatenations of convolutions' results made by these themselves."""
-    places, out, filled = _places(graph.nodes, graph.users()), [], {}
+    places, out, filled = _places(graph), [], {}
     for node in graph.nodes:
         if id(node) in places:
             concat, at = places[id(node)]
