@@ -86,7 +86,8 @@ TAKE_ADDEND = [name for name in PRODUCERS if name not in ("depthwise2d_fwd", "ma
 
 ACTIVATIONS = {
     "relu": ops.relu, "relu6": ops.relu6, "leaky_relu": ops.leaky_relu, "sigmoid": ops.sigmoid, "tanh": ops.tanh,
-    "silu": ops.silu, "gelu": ops.gelu, "affine": lambda x: x * 2.0 + 1.0, "clip": lambda x: ops.clip(x, -0.5, 0.7),
+    "silu": ops.silu, "gelu": ops.gelu, "hard_silu": ops.hard_silu, "mish": ops.mish,
+    "affine": lambda x: x * 2.0 + 1.0, "clip": lambda x: ops.clip(x, -0.5, 0.7),
     "abs": ops.abs, "power": lambda x: x**3, "threshold": lambda x: ops.threshold(x, 0.1, -2.0),
 }  # fmt: skip
 

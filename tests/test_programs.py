@@ -225,6 +225,15 @@ def test_concatenated_convolutions_with_prepared_filters_copy_nothing(isa):
     assert_same_bits(program.run([x])[0], plain.run([x])[0])
 
 
+@pytest.mark.parametrize(("shape", "count"), [((512, 1024), 3), ((64, 256), 1)])
+def test_bytes_of_weights_count_in_the_choice_of_threads(shape, count):
+    """For one row: 2 MB to read, beside few multiply-adds; and what is over before another thread wakes."""
+    set_num_threads(3)
+    kernel = Variable(normal(*shape))
+    program = build_program(lambda t, x: [dense(x, kernel)], [TensorSpec((1, shape[0]))], store=PreparedStore())
+    assert program.threads == count
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_a_convolution_of_constants_is_not_written_into(first):
     """It is computed once for all runs, which may be several at a time."""

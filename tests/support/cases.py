@@ -72,6 +72,8 @@ ACTS = {
     "tanh": _act("tanh"),
     "silu": _act("silu"),
     "gelu": _act("gelu"),
+    "hard_silu": _act("hard_silu"),
+    "mish": _act("mish"),
     "affine": _act("affine", 0.5, -1.0),
 }
 
@@ -472,6 +474,11 @@ def _depthwise_cases():
     for name, act in {"none": NO_ACT, **ACTS}.items():
         fields = {**WINDOWS["strided_same"], "n": 2, "c": 19, "m": 1, **act}
         _add("depthwise2d_fwd", f"bias_{name}", fields, [(2, 8, 8, 19), (3, 3, 19, 1), (19,)], [(2, 4, 4, 19)])
+    # A few lines at a time, threads that share channels, and several filters a channel.
+    for windows, n, c, m, act in (("large", 1, 65, 1, "tanh"), ("same", 1, 256, 1, "silu"), ("same", 2, 5, 3, "silu")):
+        f = {**ALL_WINDOWS[windows], "n": n, "c": c, "m": m, **ACTS[act]}
+        x, w, y = (n, f["h"], f["w"], c), (f["r"], f["s"], c, m), (n, f["p"], f["q"], c * m)
+        _add("depthwise2d_fwd", f"act_{windows}_{c}x{m}", f, [x, w, (c * m,)], [y])
 
 
 #        name                 windows             n  c    wide  k  expands  addend  act
@@ -492,6 +499,7 @@ _DEPTHWISE_BLOCK = [
     ("strips_strided", "block_strips_strided", 2, 3, 700, 4, 1, 0, "relu"),
     ("strips_alone", "block_strips", 1, 600, 600, 3, 0, 0, "relu"),
     ("one_row_a_strip", "block_strips", 1, 2, 1030, 3, 1, 0, "relu"),
+    ("strips_silu", "block_strips", 2, 4, 600, 5, 1, 1, "silu"),
     ("deep", "pointwise", 2, 3, 2100, 5, 1, 0, "relu"),
 ]
 
